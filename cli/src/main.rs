@@ -1,0 +1,2 @@
+//! `relay-miner`: the command that operators run.
+fn main() {}

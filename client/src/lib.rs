@@ -1,0 +1,1 @@
+//! A relay client and load generator.

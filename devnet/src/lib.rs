@@ -1,0 +1,1 @@
+//! A verifying chain in this process, for tests and the demo.

@@ -1,0 +1,1 @@
+//! Operator keys: files, directories and Cosmos keyrings.

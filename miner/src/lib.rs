@@ -1,0 +1,1 @@
+//! Turning mined relays into claims and proofs.

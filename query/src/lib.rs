@@ -1,0 +1,1 @@
+//! Reading the chain: cached gRPC queries and the block subscription.

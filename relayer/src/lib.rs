@@ -1,0 +1,1 @@
+//! Serving relays: verify, forward, sign, mine.

@@ -1,0 +1,9 @@
+//! Cases of `difficulty.json`.
+
+use serde_json::Value;
+
+use crate::Report;
+
+pub fn check(file: &Value, report: &mut Report) {
+    report.only(file, &[]);
+}

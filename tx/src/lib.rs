@@ -1,0 +1,1 @@
+//! Writing to the chain: building, signing, sending and finding transactions.

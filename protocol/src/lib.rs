@@ -5,8 +5,11 @@
 
 mod address;
 mod types;
+mod wire;
 
 pub mod admission;
+pub mod difficulty;
+pub mod relay;
 pub mod session;
 pub mod windows;
 

@@ -129,6 +129,11 @@ impl Arena {
         self.nodes.len() - self.free.len()
     }
 
+    /// Gives spare memory back.
+    pub fn trim(&mut self) {
+        self.nodes.shrink_to_fit();
+    }
+
     /// Memory that the arena holds, in bytes.
     pub fn resident_bytes(&self) -> usize {
         self.nodes.capacity() * size_of::<Node>()

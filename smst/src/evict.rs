@@ -30,10 +30,7 @@ impl Tree {
             if id == NONE {
                 return NONE;
             }
-            let mut node = old.get(id).clone();
-            if node.stored && arena.len() >= limit {
-                node.kind = Kind::Stub;
-            }
+            let node = old.get(id).clone();
             let branch = matches!(node.kind, Kind::Inner { .. } | Kind::Extension { .. });
             // The value of a stored leaf was there for a proof, and is dropped.
             let value = old.leaf(id).filter(|_| !node.stored);
@@ -48,7 +45,9 @@ impl Tree {
         };
         self.root = adopt(self.root, &mut kept, &mut queue);
         while let Some(id) = queue.pop_front() {
-            let kind = match kept.get(id).kind.clone() {
+            let node = kept.get(id);
+            let kind = match node.kind.clone() {
+                _ if node.stored && kept.len() >= limit => Kind::Stub,
                 Kind::Inner { left, right } => Kind::Inner {
                     left: adopt(left, &mut kept, &mut queue),
                     right: adopt(right, &mut kept, &mut queue),
@@ -64,10 +63,11 @@ impl Tree {
                     end,
                     child: adopt(child, &mut kept, &mut queue),
                 },
-                leaf => leaf,
+                Kind::Stub | Kind::Leaf { .. } => unreachable!("only branches are queued"),
             };
             kept.get_mut(id).kind = kind;
         }
+        kept.trim();
         self.arena = kept;
     }
 }

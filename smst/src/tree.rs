@@ -96,7 +96,7 @@ impl Tree {
         self.arena.release(id);
     }
 
-    /// Puts `child` below the last node of the trail, on the side where `old` was; or at the root.
+    /// Puts `child` below `parent`, on the right if `side` is set and it has two; or at the root.
     pub(crate) fn replace_child(&mut self, parent: Option<NodeId>, side: bool, child: NodeId) {
         let Some(parent) = parent else {
             self.root = child;

@@ -11,6 +11,7 @@ impl Tree {
         let leaf = self.find_leaf(&path)?;
         let mut rest = NONE;
         self.discard(leaf);
+        self.may_restore = true;
         while let Some(id) = self.trail.pop() {
             rest = match self.arena.get(id).kind {
                 Kind::Inner { left, right } => {

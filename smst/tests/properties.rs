@@ -231,6 +231,16 @@ proptest! {
 }
 
 #[test]
+fn leaf_that_is_replaced_and_put_back_stays_stored() {
+    let leaf = |weight| Leaf::new(b"key", b"value", weight);
+    let (mut tree, mut store) = through_store(&[vec![leaf(1), Leaf::new(b"other", b"value", 1)]], usize::MAX);
+    let before = store.nodes().clone();
+    tree.insert_batch([leaf(2), leaf(1)]).unwrap();
+    store.apply(&tree.commit());
+    assert_eq!(store.nodes(), &before);
+}
+
+#[test]
 fn memory_stays_bounded_while_the_tree_grows() {
     let (mut tree, mut store) = (Tree::new(), MemoryStore::default());
     let budget = 256 << 10;

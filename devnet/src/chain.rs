@@ -74,7 +74,7 @@ pub struct View<'a> {
 /// The state of the last block, the blocks before, and the block in progress.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    chain_id: String,
+    id: String,
     fixed_hashes: BTreeMap<i64, [u8; 32]>,
     hashes: BlockHashes,
     blocks: BTreeMap<i64, Arc<Block>>,
@@ -99,7 +99,7 @@ impl Chain {
     pub fn new(genesis: &Genesis) -> Self {
         let state = State::new(genesis);
         Self {
-            chain_id: genesis.chain_id.clone(),
+            id: genesis.chain_id.clone(),
             fixed_hashes: genesis.block_hashes.clone(),
             hashes: BlockHashes::new(),
             blocks: BTreeMap::new(),
@@ -111,7 +111,7 @@ impl Chain {
 
     /// Name of the network.
     pub fn chain_id(&self) -> &str {
-        &self.chain_id
+        &self.id
     }
 
     /// Height of the last committed block.
@@ -178,7 +178,7 @@ impl Chain {
     pub fn deliver_tx(&mut self, bytes: Bytes) -> TxResult {
         let open = self.open.as_mut().expect("a transaction needs a block");
         let context = Context {
-            chain_id: &self.chain_id,
+            chain_id: &self.id,
             height: open.height,
             time: open.time,
             hashes: &self.hashes,
@@ -197,7 +197,7 @@ impl Chain {
     pub fn deliver_message(&mut self, message: &Message) -> Result<Vec<Event>, HandlerError> {
         let open = self.open.as_mut().expect("a message needs a block");
         let context = Context {
-            chain_id: &self.chain_id,
+            chain_id: &self.id,
             height: open.height,
             time: open.time,
             hashes: &self.hashes,
@@ -218,7 +218,7 @@ impl Chain {
         let last_hash = self.hashes.get(&(open.height - 1)).copied().unwrap_or_default();
         self.hashes.insert(open.height, hash);
         let context = Context {
-            chain_id: &self.chain_id,
+            chain_id: &self.id,
             height: open.height,
             time: open.time,
             hashes: &self.hashes,
@@ -246,7 +246,7 @@ impl Chain {
     pub fn check_tx(&mut self, bytes: &Bytes) -> TxResult {
         let (height, time, _) = *self.last();
         let context = Context {
-            chain_id: &self.chain_id,
+            chain_id: &self.id,
             height,
             time,
             hashes: &self.hashes,
@@ -266,7 +266,7 @@ impl Chain {
 
     fn context(&self, height: i64, time: OffsetDateTime) -> Context<'_> {
         Context {
-            chain_id: &self.chain_id,
+            chain_id: &self.id,
             height,
             time,
             hashes: &self.hashes,
@@ -277,7 +277,7 @@ impl Chain {
         if let Some(fixed) = self.fixed_hashes.get(&open.height) {
             return *fixed;
         }
-        let mut hasher = Sha256::new_with_prefix(&self.chain_id);
+        let mut hasher = Sha256::new_with_prefix(&self.id);
         hasher.update(open.height.to_be_bytes());
         hasher.update(self.hashes.get(&(open.height - 1)).copied().unwrap_or_default());
         open.txs.iter().for_each(|tx| hasher.update(Sha256::digest(tx)));

@@ -21,7 +21,7 @@ pub struct DevnetConfig {
     pub genesis: Genesis,
     /// From block to block; without it blocks come only with [`Devnet::advance`].
     pub block_time: Option<Duration>,
-    /// CometBFT RPC on the loopback interface; 0 takes a free port.
+    /// `CometBFT` RPC on the loopback interface; 0 takes a free port.
     pub rpc_port: u16,
     /// gRPC on the loopback interface; 0 takes a free port.
     pub grpc_port: u16,
@@ -90,7 +90,7 @@ impl Devnet {
         })
     }
 
-    /// Base URL of CometBFT's RPC; its WebSocket is at `/websocket`.
+    /// Base URL of `CometBFT`'s RPC; its WebSocket is at `/websocket`.
     pub fn rpc_url(&self) -> String {
         format!("http://{}", self.rpc)
     }

@@ -28,8 +28,8 @@ impl Event {
 
     /// Adds a 64-bit integer, which is text in JSON.
     #[must_use]
-    pub fn with_integer(self, key: &str, value: impl ToString) -> Self {
-        self.with(key, value.to_string())
+    pub fn with_integer(self, key: &str, value: impl Into<i128>) -> Self {
+        self.with(key, value.into().to_string())
     }
 
     /// Adds an attribute that is not JSON, as `mode` and `msg_index` are.

@@ -22,7 +22,7 @@ pub fn account(view: View<'_>, request: &QueryAccountRequest) -> Result<QueryAcc
     let account = base_account(view, &request.address)?;
     let any = Any {
         type_url: type_url::BASE_ACCOUNT.to_owned(),
-        value: account.encode_to_vec().into(),
+        value: account.encode_to_vec(),
     };
     Ok(QueryAccountResponse { account: Some(any) })
 }
@@ -46,8 +46,7 @@ fn base_account(view: View<'_>, address: &str) -> Result<BaseAccount, Status> {
         value: PubKey {
             key: Bytes::copy_from_slice(&key),
         }
-        .encode_to_vec()
-        .into(),
+        .encode_to_vec(),
     });
     Ok(BaseAccount {
         address: address.to_owned(),

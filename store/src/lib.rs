@@ -1,1 +1,34 @@
-//! Everything that lies in Redis: keys, streams, leases, sessions, tree nodes.
+//! What relayers and miners share in Redis: streams of mined relays, session records, tree nodes,
+//! leases, the supplier registry, and watermarks that tell a miner when a session is drained.
+//!
+//! Touches Redis alone. Every key is built in [`Keys`], with the Go peer's names, so that a mixed
+//! fleet can share one Redis. Whatever a miner writes for a supplier shows its [`Lease`]: a paused
+//! owner that wakes up can write no more.
+
+mod blocks;
+mod commit;
+mod connection;
+mod error;
+mod keys;
+mod lease;
+mod publisher;
+mod server;
+mod session;
+mod stream;
+mod supplier;
+mod tree;
+mod watermark;
+
+pub use blocks::BlockEvent;
+pub use commit::{SessionCommit, TreeChanges};
+pub use connection::{Store, StoreConfig};
+pub use error::StoreError;
+pub use keys::{Keys, Namespace};
+pub use lease::{Lease, LeaseKind};
+pub use publisher::{PublishSlot, PublisherConfig, PublisherStats, RelayPublisher};
+pub use server::{PrivateRedis, PrivateRedisError};
+pub use session::{SessionRecord, SessionState};
+pub use stream::{Delivery, StreamConsumer, StreamId};
+pub use supplier::{StakedEndpoint, SupplierEntry, SupplierStatus};
+pub use tree::{TreeRoots, TreeStore};
+pub use watermark::Watermark;

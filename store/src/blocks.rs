@@ -1,0 +1,36 @@
+use base64::{Engine, engine::general_purpose::STANDARD};
+use pocket_protocol::Height;
+use serde::{Deserialize, Serialize};
+
+use crate::{Store, StoreError, session::now};
+
+/// A block as the leader tells it on the block channel (spec: chain.md §5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockEvent {
+    /// Its height.
+    pub height: Height,
+    /// Its hash, base64.
+    pub hash: String,
+    /// When it was told, RFC 3339.
+    pub timestamp: String,
+}
+
+impl BlockEvent {
+    /// The event of a block seen now.
+    pub fn now(height: Height, hash: &[u8]) -> Self {
+        Self {
+            height,
+            hash: STANDARD.encode(hash),
+            timestamp: now(),
+        }
+    }
+}
+
+impl Store {
+    /// Tells every listener of a block.
+    pub async fn publish_block(&self, block: &BlockEvent) -> Result<(), StoreError> {
+        let text = serde_json::to_string(block).expect("numbers and texts are JSON");
+        self.query(redis::cmd("PUBLISH").arg(self.keys().blocks()).arg(text))
+            .await
+    }
+}

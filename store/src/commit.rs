@@ -1,0 +1,117 @@
+use bytes::Bytes;
+use redis::Script;
+
+use crate::{Lease, SessionRecord, SessionState, Store, StoreError, StreamId, session::now};
+
+/// What a commit does to a session's stored tree. Node keys are 48-byte digests.
+#[derive(Clone, Copy, Debug)]
+pub struct TreeChanges<'a> {
+    /// Nodes to write.
+    pub set: &'a [([u8; 48], Bytes)],
+    /// Nodes that no root reaches any more.
+    pub removed: &'a [[u8; 48]],
+    /// The root that the written nodes make up.
+    pub root: &'a [u8; 48],
+}
+
+/// A batch of relays of one session on its way into Redis.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionCommit<'a> {
+    /// Shows that the supplier still is ours.
+    pub lease: &'a Lease,
+    /// The session as it will be: its counters are those of the new root.
+    pub record: &'a SessionRecord,
+    /// The tree's change; `None` when the batch had nothing new.
+    pub tree: Option<TreeChanges<'a>>,
+    /// Stream entries whose relays the new root holds, or which can never be in a tree.
+    pub acknowledged: &'a [StreamId],
+}
+
+// KEYS: lease, session, index, active set, nodes, live root, stream.
+// ARGV: token, session id, group, time, relays, compute units, root (or ''), then four lists, each
+// with its length in front: fixed fields, removed nodes, nodes, entries.
+const COMMIT: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local at = 8
+local function list(call)
+  local count = tonumber(ARGV[at])
+  local last = at + count
+  at = at + 1
+  while at <= last do
+    local stop = math.min(at + 3999, last)
+    call(at, stop)
+    at = stop + 1
+  end
+end
+local known = redis.call('EXISTS', KEYS[2])
+list(function(from, to)
+  if known == 0 then
+    redis.call('HSET', KEYS[2], 'state', 'active', unpack(ARGV, from, to))
+    redis.call('SADD', KEYS[3], ARGV[2])
+    redis.call('SADD', KEYS[4], ARGV[2])
+  end
+end)
+list(function(from, to) redis.call('HDEL', KEYS[5], unpack(ARGV, from, to)) end)
+list(function(from, to) redis.call('HSET', KEYS[5], unpack(ARGV, from, to)) end)
+if ARGV[7] ~= '' then
+  redis.call('SET', KEYS[6], ARGV[7])
+  redis.call('HSET', KEYS[2], 'relay_count', ARGV[5], 'total_compute_units', ARGV[6], 'last_updated_at', ARGV[4])
+end
+list(function(from, to)
+  redis.call('XACK', KEYS[7], ARGV[3], unpack(ARGV, from, to))
+  redis.call('XDEL', KEYS[7], unpack(ARGV, from, to))
+end)
+return 1
+";
+
+impl Store {
+    /// Writes tree nodes, live root, counters and acknowledgements of a batch in one atomic step, if
+    /// the lease still is ours. Repeating it has no further effect, so a lost answer may be retried.
+    pub async fn commit(&self, commit: &SessionCommit<'_>) -> Result<(), StoreError> {
+        let (supplier, session) = (&commit.record.supplier, &commit.record.session);
+        let keys = self.keys();
+        let script = Script::new(COMMIT);
+        let mut call = script.prepare_invoke();
+        call.key(commit.lease.key())
+            .key(keys.session(supplier, session))
+            .key(keys.session_index(supplier));
+        call.key(keys.session_state(supplier, SessionState::Active.as_str()));
+        call.key(keys.tree_nodes(supplier, session))
+            .key(keys.tree_live_root(supplier, session));
+        call.key(keys.stream(supplier.as_str()));
+
+        call.arg(commit.lease.token())
+            .arg(session.as_str())
+            .arg(keys.consumer_group())
+            .arg(now());
+        call.arg(commit.record.relays).arg(commit.record.compute_units.0);
+        call.arg(commit.tree.map_or(&[][..], |tree| &tree.root[..]));
+
+        let fixed = if commit.tree.is_some() {
+            commit.record.fixed_fields()
+        } else {
+            Vec::new()
+        };
+        call.arg(fixed.len() * 2);
+        for (name, value) in fixed {
+            call.arg(name).arg(value);
+        }
+        let (removed, set) = commit.tree.map_or((&[][..], &[][..]), |tree| (tree.removed, tree.set));
+        call.arg(removed.len());
+        for digest in removed {
+            call.arg(hex::encode(digest));
+        }
+        call.arg(set.len() * 2);
+        for (digest, node) in set {
+            call.arg(hex::encode(digest)).arg(&node[..]);
+        }
+        call.arg(commit.acknowledged.len());
+        for id in commit.acknowledged {
+            call.arg(id.to_string());
+        }
+        match self.script::<u8>(&call).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::Fenced),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+use pocket_protocol::{Height, SessionId, SupplierAddress};
+
+/// The prefixes of all keys, as the `redis.namespace` section of both configs names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// Root of every key.
+    pub base: String,
+    /// Cached chain entities.
+    pub cache: String,
+    /// Pub/sub channels.
+    pub events: String,
+    /// Streams of mined relays.
+    pub streams: String,
+    /// A miner's state.
+    pub miner: String,
+    /// The supplier registry.
+    pub supplier: String,
+    /// Relay metering.
+    pub meter: String,
+    /// Consumer group, after the base and a hyphen.
+    pub consumer_group: String,
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self {
+            base: "ha".into(),
+            cache: "cache".into(),
+            events: "events".into(),
+            streams: "relays".into(),
+            miner: "miner".into(),
+            supplier: "supplier".into(),
+            meter: "meter".into(),
+            consumer_group: "miners".into(),
+        }
+    }
+}
+
+/// Builds every Redis key; no other place formats one. Names are the Go peer's where it has the
+/// same fact (spec: claims-and-proofs.md §14, smst.md §9, relay.md §7.4).
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    namespace: Namespace,
+}
+
+impl Keys {
+    /// Keys under the given prefixes.
+    pub fn new(namespace: Namespace) -> Self {
+        Self { namespace }
+    }
+
+    /// Stream of a supplier's mined relays.
+    pub fn stream(&self, supplier: &str) -> String {
+        format!("{}:{}:{supplier}", self.namespace.base, self.namespace.streams)
+    }
+
+    /// The consumer group that all miners read streams with.
+    pub fn consumer_group(&self) -> String {
+        format!("{}-{}", self.namespace.base, self.namespace.consumer_group)
+    }
+
+    /// Hash with one session's record.
+    pub fn session(&self, supplier: &SupplierAddress, session: &SessionId) -> String {
+        self.miner(&format!("sessions:{supplier}:{session}"))
+    }
+
+    /// Set of a supplier's session ids.
+    pub fn session_index(&self, supplier: &SupplierAddress) -> String {
+        self.miner(&format!("sessions:{supplier}:index"))
+    }
+
+    /// Set of a supplier's session ids in one state.
+    pub fn session_state(&self, supplier: &SupplierAddress, state: &str) -> String {
+        self.miner(&format!("sessions:{supplier}:state:{state}"))
+    }
+
+    /// Hash of a tree's nodes: lower-case hex of the 48-byte digest to the stored bytes.
+    pub fn tree_nodes(&self, supplier: &SupplierAddress, session: &SessionId) -> String {
+        self.tree(supplier, session, "nodes")
+    }
+
+    /// The claimed root, 48 bytes, written at sealing.
+    pub fn tree_root(&self, supplier: &SupplierAddress, session: &SessionId) -> String {
+        self.tree(supplier, session, "root")
+    }
+
+    /// The root of the tree as far as it is stored, 48 bytes.
+    pub fn tree_live_root(&self, supplier: &SupplierAddress, session: &SessionId) -> String {
+        self.tree(supplier, session, "live_root")
+    }
+
+    /// Decimal `count:sum`, written at sealing.
+    pub fn tree_stats(&self, supplier: &SupplierAddress, session: &SessionId) -> String {
+        self.tree(supplier, session, "stats")
+    }
+
+    /// Lease on a supplier.
+    pub fn supplier_lease(&self, supplier: &SupplierAddress) -> String {
+        self.miner(&format!("claim:{supplier}"))
+    }
+
+    /// Lease on what one miner of a fleet does for all.
+    pub fn leader_lease(&self) -> String {
+        self.miner("global_leader")
+    }
+
+    /// Counter whose value makes every acquisition of a lease distinct.
+    pub fn lease_epoch(&self, lease: &str) -> String {
+        format!("{lease}:epoch")
+    }
+
+    /// Set of live miners.
+    pub fn active_miners(&self) -> String {
+        self.miner("active")
+    }
+
+    /// Heartbeat of one miner.
+    pub fn miner_instance(&self, instance: &str) -> String {
+        self.miner(&format!("instance:{instance}"))
+    }
+
+    /// A supplier's registry entry, JSON.
+    pub fn supplier(&self, operator: &str) -> String {
+        format!("{}:{}:{operator}", self.namespace.base, self.namespace.supplier)
+    }
+
+    /// Channel on which changes of the registry are told.
+    pub fn supplier_updates(&self) -> String {
+        format!("{}:{}:supplier_update", self.namespace.base, self.namespace.events)
+    }
+
+    /// Channel on which the leader tells new blocks.
+    pub fn blocks(&self) -> String {
+        format!("{}:{}:blocks", self.namespace.base, self.namespace.events)
+    }
+
+    /// Submission record of a claim and its proof, JSON, for operators and tools.
+    pub fn submission(&self, supplier: &SupplierAddress, session_end: Height, session: &SessionId) -> String {
+        format!(
+            "{}:tx:track:{supplier}:{}:{session}",
+            self.namespace.base, session_end.0
+        )
+    }
+
+    /// Set of the relayers that write watermarks. Ours alone.
+    pub fn watermark_index(&self) -> String {
+        format!("{}:relayer:watermarks", self.namespace.base)
+    }
+
+    /// One relayer's watermark, JSON. Ours alone.
+    pub fn watermark(&self, instance: &str) -> String {
+        format!("{}:relayer:watermark:{instance}", self.namespace.base)
+    }
+
+    fn miner(&self, rest: &str) -> String {
+        format!("{}:{}:{rest}", self.namespace.base, self.namespace.miner)
+    }
+
+    fn tree(&self, supplier: &SupplierAddress, session: &SessionId, part: &str) -> String {
+        format!("{}:smst:{supplier}:{session}:{part}", self.namespace.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_go_peers() {
+        let keys = Keys::default();
+        let supplier = SupplierAddress::of_public_key(&[2; 33]);
+        let session = SessionId::from("5e55");
+        let at = |key: String| key.replace(supplier.as_str(), "S");
+        assert_eq!(at(keys.stream(supplier.as_str())), "ha:relays:S");
+        assert_eq!(keys.consumer_group(), "ha-miners");
+        assert_eq!(at(keys.session(&supplier, &session)), "ha:miner:sessions:S:5e55");
+        assert_eq!(at(keys.session_index(&supplier)), "ha:miner:sessions:S:index");
+        assert_eq!(
+            at(keys.session_state(&supplier, "active")),
+            "ha:miner:sessions:S:state:active"
+        );
+        assert_eq!(at(keys.tree_nodes(&supplier, &session)), "ha:smst:S:5e55:nodes");
+        assert_eq!(at(keys.tree_live_root(&supplier, &session)), "ha:smst:S:5e55:live_root");
+        assert_eq!(at(keys.supplier_lease(&supplier)), "ha:miner:claim:S");
+        assert_eq!(
+            at(keys.submission(&supplier, Height(9), &session)),
+            "ha:tx:track:S:9:5e55"
+        );
+        assert_eq!(at(keys.supplier(supplier.as_str())), "ha:supplier:S");
+        assert_eq!(keys.blocks(), "ha:events:blocks");
+    }
+}

@@ -1,0 +1,197 @@
+use std::{fmt, str::FromStr, time::Duration};
+
+use bytes::Bytes;
+use pocket_protocol::SupplierAddress;
+use redis::aio::MultiplexedConnection;
+
+use crate::{Store, StoreError};
+
+/// Id of a stream entry: milliseconds and a counter, ordered as Redis orders them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId {
+    /// Unix time in milliseconds when Redis took the entry.
+    pub milliseconds: u64,
+    /// Counter inside the millisecond.
+    pub counter: u64,
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.milliseconds, self.counter)
+    }
+}
+
+impl FromStr for StreamId {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let parsed = text.split_once('-').and_then(|(milliseconds, counter)| {
+            Some(Self {
+                milliseconds: milliseconds.parse().ok()?,
+                counter: counter.parse().ok()?,
+            })
+        });
+        parsed.ok_or_else(|| StoreError::malformed("stream entry id", text))
+    }
+}
+
+/// One entry of a supplier's stream.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Its id, to acknowledge it with.
+    pub id: StreamId,
+    /// The encoded `MinedRelayMessage`; `None` for an entry that was deleted or has no field `data`.
+    pub data: Option<Bytes>,
+}
+
+// What XREADGROUP answers, per stream: key, entries of (id, fields).
+type Entry = (String, Option<Vec<Bytes>>);
+type Reply = Option<Vec<(String, Vec<Entry>)>>;
+
+/// Reads the streams of the suppliers that one miner owns, as one consumer of the shared group.
+///
+/// Entries stay pending until [`crate::Store::commit`] acknowledges them together with the tree
+/// nodes that hold them, so a crash at any moment only means that they are delivered again.
+pub struct StreamConsumer {
+    store: Store,
+    name: String,
+    // Blocking reads hold up everything on their connection, hence one of their own.
+    connection: Option<MultiplexedConnection>,
+    block: Duration,
+}
+
+impl StreamConsumer {
+    /// A consumer named `name`, which waits at most `block` for entries.
+    pub fn new(store: Store, name: impl Into<String>, block: Duration) -> Self {
+        Self {
+            store,
+            name: name.into(),
+            connection: None,
+            block,
+        }
+    }
+
+    /// Creates the supplier's stream and group where missing, and takes over every entry that some
+    /// consumer (dead, or this one before a restart) read and did not acknowledge. To be called with
+    /// the supplier's lease in hand: nobody else may work on them then.
+    pub async fn take_over(&mut self, supplier: &SupplierAddress) -> Result<Vec<Delivery>, StoreError> {
+        let (stream, group) = (
+            self.store.keys().stream(supplier.as_str()),
+            self.store.keys().consumer_group(),
+        );
+        self.create_group(&stream, &group).await?;
+        let mut taken = Vec::new();
+        let mut cursor = "0-0".to_owned();
+        loop {
+            let mut claim = redis::cmd("XAUTOCLAIM");
+            claim
+                .arg(&stream)
+                .arg(&group)
+                .arg(&self.name)
+                .arg(0)
+                .arg(&cursor)
+                .arg("COUNT")
+                .arg(1000);
+            let (next, entries, _deleted): (String, Vec<Entry>, Vec<String>) = self.store.query(&claim).await?;
+            for entry in entries {
+                taken.push(delivery(entry)?);
+            }
+            if next == "0-0" {
+                return Ok(taken);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Waits for new entries of any of `suppliers`, at most `count` of each. Nothing new is an empty answer.
+    ///
+    /// Cancel-safe in effect: what Redis handed out to an answer that nobody awaited stays pending,
+    /// until [`Self::take_over`] brings it back.
+    pub async fn read(
+        &mut self,
+        suppliers: &[SupplierAddress],
+        count: usize,
+    ) -> Result<Vec<(SupplierAddress, Vec<Delivery>)>, StoreError> {
+        if suppliers.is_empty() {
+            tokio::time::sleep(self.block).await;
+            return Ok(Vec::new());
+        }
+        let group = self.store.keys().consumer_group();
+        let streams: Vec<String> = suppliers.iter().map(|s| self.store.keys().stream(s.as_str())).collect();
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg("GROUP").arg(&group).arg(&self.name).arg("COUNT").arg(count);
+        read.arg("BLOCK")
+            .arg(self.block.as_millis() as u64)
+            .arg("STREAMS")
+            .arg(&streams);
+        for _ in &streams {
+            read.arg(">");
+        }
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.store.dedicated(self.block).await?,
+        };
+        let reply: Reply = match read.query_async(&mut connection).await {
+            Ok(reply) => reply,
+            Err(error) if error.code() == Some("NOGROUP") => {
+                // Redis lost the group (flushed, or restored from an older copy).
+                for stream in &streams {
+                    self.create_group(stream, &group).await?;
+                }
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.connection = Some(connection);
+        let mut batches = Vec::new();
+        for (stream, entries) in reply.unwrap_or_default() {
+            let Some(position) = streams.iter().position(|known| *known == stream) else {
+                continue;
+            };
+            let deliveries = entries.into_iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
+            batches.push((suppliers[position].clone(), deliveries));
+        }
+        Ok(batches)
+    }
+
+    async fn create_group(&self, stream: &str, group: &str) -> Result<(), StoreError> {
+        let mut create = redis::cmd("XGROUP");
+        create.arg("CREATE").arg(stream).arg(group).arg("0").arg("MKSTREAM");
+        match self.store.query::<()>(&create).await {
+            Err(StoreError::Unavailable(error)) if error.code() == Some("BUSYGROUP") => Ok(()),
+            other => other,
+        }
+    }
+}
+
+impl Store {
+    /// Id of the entry that was appended last to a supplier's stream, even if it was deleted since;
+    /// zero when there never was one.
+    pub async fn last_entry(&self, supplier: &SupplierAddress) -> Result<StreamId, StoreError> {
+        let mut info = redis::cmd("XINFO");
+        info.arg("STREAM").arg(self.keys().stream(supplier.as_str()));
+        match self.query::<redis::streams::StreamInfoStreamReply>(&info).await {
+            Ok(reply) => reply.last_generated_id.parse(),
+            // Nobody has appended anything yet.
+            Err(StoreError::Unavailable(error)) if error.to_string().contains("no such key") => Ok(StreamId::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Number of entries in a supplier's stream: relays that no tree holds yet.
+    pub async fn stream_length(&self, supplier: &SupplierAddress) -> Result<u64, StoreError> {
+        self.query(redis::cmd("XLEN").arg(self.keys().stream(supplier.as_str())))
+            .await
+    }
+}
+
+fn delivery((id, fields): Entry) -> Result<Delivery, StoreError> {
+    let mut fields = fields.unwrap_or_default().into_iter();
+    let mut data = None;
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        if name == "data" {
+            data = Some(value);
+        }
+    }
+    Ok(Delivery { id: id.parse()?, data })
+}

@@ -1,0 +1,121 @@
+use bytes::Bytes;
+use pocket_protocol::{SessionId, SupplierAddress};
+use redis::Script;
+
+use crate::{Lease, Store, StoreError};
+
+/// Most nodes asked for in one command, so that one tree does not hold up all others.
+const NODES_A_COMMAND: usize = 4096;
+
+/// The stored nodes of one session's tree.
+#[derive(Clone, Debug)]
+pub struct TreeStore {
+    store: Store,
+    key: String,
+}
+
+/// The roots of a stored tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TreeRoots {
+    /// The root that was or will be claimed: the tree is sealed.
+    pub claimed: Option<[u8; 48]>,
+    /// The root up to the last commit.
+    pub live: Option<[u8; 48]>,
+}
+
+impl TreeRoots {
+    /// Where to go on from: the claimed root, else the live one, else an empty tree.
+    pub fn current(&self) -> Option<[u8; 48]> {
+        self.claimed.or(self.live)
+    }
+}
+
+impl Store {
+    /// Access to a tree's nodes.
+    pub fn tree(&self, supplier: &SupplierAddress, session: &SessionId) -> TreeStore {
+        TreeStore {
+            store: self.clone(),
+            key: self.keys().tree_nodes(supplier, session),
+        }
+    }
+
+    /// Both roots of a tree; a value that is not 48 bytes long counts as absent, as in the Go peer.
+    pub async fn tree_roots(&self, supplier: &SupplierAddress, session: &SessionId) -> Result<TreeRoots, StoreError> {
+        let mut get = redis::cmd("MGET");
+        get.arg(self.keys().tree_root(supplier, session))
+            .arg(self.keys().tree_live_root(supplier, session));
+        let (claimed, live): (Option<Bytes>, Option<Bytes>) = self.query(&get).await?;
+        let root = |bytes: Option<Bytes>| bytes.and_then(|bytes| bytes.as_ref().try_into().ok());
+        Ok(TreeRoots {
+            claimed: root(claimed),
+            live: root(live),
+        })
+    }
+
+    /// Writes the root that will be claimed, with its `count:sum`; from now on the tree is sealed.
+    pub async fn seal_tree(
+        &self,
+        lease: &Lease,
+        supplier: &SupplierAddress,
+        session: &SessionId,
+        root: &[u8; 48],
+        count: u64,
+        sum: u64,
+    ) -> Result<(), StoreError> {
+        let script = Script::new(
+            "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+             redis.call('SET', KEYS[2], ARGV[2]) redis.call('SET', KEYS[3], ARGV[3]) return 1",
+        );
+        let mut call = script.prepare_invoke();
+        call.key(lease.key()).key(self.keys().tree_root(supplier, session));
+        call.key(self.keys().tree_stats(supplier, session));
+        call.arg(lease.token()).arg(&root[..]).arg(format!("{count}:{sum}"));
+        fenced(self.script(&call).await?)
+    }
+
+    /// Removes a tree that nobody needs any more: settled, or never to be claimed.
+    pub async fn delete_tree(
+        &self,
+        lease: &Lease,
+        supplier: &SupplierAddress,
+        session: &SessionId,
+    ) -> Result<(), StoreError> {
+        let script = Script::new(
+            "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+             redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5]) return 1",
+        );
+        let (keys, mut call) = (self.keys(), script.prepare_invoke());
+        call.key(lease.key())
+            .key(keys.tree_nodes(supplier, session))
+            .key(keys.tree_root(supplier, session));
+        call.key(keys.tree_live_root(supplier, session))
+            .key(keys.tree_stats(supplier, session));
+        call.arg(lease.token());
+        fenced(self.script(&call).await?)
+    }
+}
+
+impl TreeStore {
+    /// The stored bytes of each digest, `None` where the store has none.
+    pub async fn nodes(&self, digests: &[[u8; 48]]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let mut nodes = Vec::with_capacity(digests.len());
+        for chunk in digests.chunks(NODES_A_COMMAND) {
+            let mut get = redis::cmd("HMGET");
+            get.arg(&self.key);
+            for digest in chunk {
+                get.arg(hex::encode(digest));
+            }
+            nodes.extend(self.store.query::<Vec<Option<Bytes>>>(&get).await?);
+        }
+        Ok(nodes)
+    }
+
+    /// Number of stored nodes.
+    pub async fn count(&self) -> Result<u64, StoreError> {
+        self.store.query(redis::cmd("HLEN").arg(&self.key)).await
+    }
+}
+
+fn fenced(answer: u8) -> Result<(), StoreError> {
+    if answer == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+}

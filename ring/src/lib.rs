@@ -1,1 +1,31 @@
-//! Ring signatures over secp256k1, as the chain verifies them. Pure: no I/O, no async, no clock.
+//! Ring signatures over secp256k1, as the chain verifies them: the back-linkable scheme of its Go
+//! library. Pure: bytes in, verdicts out; no I/O, no async, no clock, no logging.
+//!
+//! A relay's request is signed by some member of its application's ring: the application or one of
+//! its gateways. Verifying that is most of a relay's cost, hence the arithmetic of our own in
+//! `field`, `point` and `table`. All of it is variable time: verification knows nothing secret, and
+//! [`sign()`] leaves the secret multiplications to k256. Source: spec relay.md §3.
+
+mod field;
+mod hash;
+mod key;
+mod multiples;
+mod point;
+mod scalar;
+mod shelf;
+mod sign;
+mod signature;
+mod signer;
+mod table;
+mod trace;
+mod verify;
+
+pub use hash::{HashedPoint, HashedScalar, hash_to_point, hash_to_scalar};
+pub use key::{InvalidPrivateKey, InvalidPublicKey, PrivateKey, PublicKey};
+pub use point::CompressedPoint;
+pub use scalar::Scalar;
+pub use sign::{SignError, sign};
+pub use signature::{ParseError, RingSignature};
+pub use signer::Signer;
+pub use trace::{Step, closes, trace};
+pub use verify::{Limits, Verifier, VerifyError};

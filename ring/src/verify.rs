@@ -1,0 +1,161 @@
+//! Verification.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::hash::{challenge, hashed_affine};
+use crate::key::PublicKey;
+use crate::multiples::{Term, sum_of};
+use crate::point::{Affine, CompressedPoint};
+use crate::scalar::Scalar;
+use crate::shelf::{Points, Shelf};
+use crate::signature::RingSignature;
+use crate::table::generator;
+
+/// Why a signature does not count. All of them refuse the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// A key of the signature's ring is none of the allowed ones.
+    #[error("member {0} of the ring is not an allowed key")]
+    Stranger(usize),
+    /// The key image is no point of the curve.
+    #[error("the key image is not on the curve")]
+    KeyImage,
+    /// The challenges do not close: another message, ring or key, or a changed signature.
+    #[error("the ring signature does not fit the message")]
+    Mismatch,
+}
+
+/// How much memory a [`Verifier`] may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of large tables: half a mebibyte for each key that is often in a ring, a quarter for
+    /// each that often signs. A key's small ones take some 1300 bytes.
+    pub table_bytes: usize,
+}
+
+impl Default for Limits {
+    /// 256 MiB: 384 keys in rings and 256 signers with large tables.
+    fn default() -> Self {
+        Self { table_bytes: 256 << 20 }
+    }
+}
+
+/// Verifies ring signatures, and remembers tables of the points that come again.
+///
+/// A key's first uses go by small tables. Once it has been used some times it asks for large ones,
+/// and [`Verifier::build_pending`] builds them. Nothing is remembered of signatures that are
+/// refused, but that their allowed members were asked for.
+///
+/// ```
+/// # use pocket_ring::{Limits, PrivateKey, RingSignature, Verifier, sign};
+/// let signer = PrivateKey::parse(&[1; 32]).unwrap();
+/// let ring = [signer.public_key(), PrivateKey::parse(&[2; 32]).unwrap().public_key()];
+/// let signature = sign(&[7; 32], &signer, &ring, &mut rand::rng()).unwrap();
+///
+/// let verifier = Verifier::new(Limits::default());
+/// let signature = RingSignature::parse(&signature.to_bytes()).unwrap();
+/// assert_eq!(verifier.verify(&[7; 32], &signature, &ring), Ok(()));
+/// ```
+#[derive(Debug)]
+pub struct Verifier {
+    /// A key and the point it hashes to.
+    members: Shelf<2>,
+    key_images: Shelf<1>,
+}
+
+/// Which of a member's two points.
+const KEY: usize = 0;
+const HASHED: usize = 1;
+
+impl Verifier {
+    /// A verifier that remembers nothing yet.
+    pub fn new(limits: Limits) -> Self {
+        let for_key_images = limits.table_bytes / 4;
+        Self {
+            members: Shelf::new(limits.table_bytes - for_key_images),
+            key_images: Shelf::new(for_key_images),
+        }
+    }
+
+    /// Whether `signature` is one of `message` by a member of its ring, and all members are allowed.
+    ///
+    /// Members may repeat, and need not be all that are allowed. Source: spec relay.md §3.3, §3.6.
+    pub fn verify(
+        &self,
+        message: &[u8; 32],
+        signature: &RingSignature,
+        allowed: &[PublicKey],
+    ) -> Result<(), VerifyError> {
+        // All are looked up before the first is built, so that a stranger costs nothing.
+        let mut keys = SmallVec::<[&PublicKey; 2]>::new();
+        for (index, key) in signature.keys().enumerate() {
+            let found = allowed.iter().find(|allowed| allowed.as_bytes() == key);
+            keys.push(found.ok_or(VerifyError::Stranger(index))?);
+        }
+        let known_image = self.key_images.get(&signature.key_image);
+        let is_new = known_image.is_none();
+        let image = match known_image {
+            Some(image) => image,
+            None => new_image(&signature.key_image).ok_or(VerifyError::KeyImage)?,
+        };
+        let mut c = signature.challenge;
+        for (key, response) in keys.into_iter().zip(signature.responses()) {
+            let [left, right] = contributions(&self.member(key), &image, response, c);
+            c = challenge(message, &left, &right).scalar.ok_or(VerifyError::Mismatch)?;
+        }
+        if c != signature.challenge {
+            return Err(VerifyError::Mismatch);
+        }
+        if is_new {
+            self.key_images.put(signature.key_image, image);
+        }
+        Ok(())
+    }
+
+    /// Builds the large tables of keys that will soon be in rings: about a millisecond for each key
+    /// that has none and finds room.
+    pub fn warm(&self, keys: &[PublicKey]) {
+        generator();
+        for key in keys {
+            self.members.build(key.as_bytes(), &self.member(key));
+        }
+    }
+
+    /// Whether [`Verifier::build_pending`] has something to do. Cheap.
+    pub fn has_pending(&self) -> bool {
+        self.members.is_waiting() || self.key_images.is_waiting()
+    }
+
+    /// Builds the large tables that are due: a quarter to a whole millisecond for each key. For a
+    /// thread that may block.
+    pub fn build_pending(&self) {
+        self.members.build_waiting();
+        self.key_images.build_waiting();
+    }
+
+    fn member(&self, key: &PublicKey) -> Arc<Points<2>> {
+        self.members.get(key.as_bytes()).unwrap_or_else(|| {
+            let hashed = hashed_affine(key.as_bytes()).0;
+            self.members
+                .put(key.to_bytes(), Arc::new(Points::new([key.point(), hashed])))
+        })
+    }
+}
+
+fn new_image(key_image: &CompressedPoint) -> Option<Arc<Points<1>>> {
+    Some(Arc::new(Points::new([Affine::decompress(key_image)?])))
+}
+
+/// A member's two points: sG + cP and sH(P) + cI.
+pub(crate) fn contributions(
+    member: &Points<2>,
+    image: &Points<1>,
+    response: Scalar,
+    c: Scalar,
+) -> [CompressedPoint; 2] {
+    let left = sum_of([Term::large(generator(), response), member.term(KEY, c)]);
+    let right = sum_of([member.term(HASHED, response), image.term(0, c)]);
+    left.compress_two(&right)
+}

@@ -1,5 +1,6 @@
 //! Bech32 account addresses.
 
+use bech32::primitives::decode::{CheckedHrpstring, UncheckedHrpstring};
 use bech32::{Bech32, Hrp};
 use ripemd::Ripemd160;
 use sha2::{Digest as _, Sha256};
@@ -29,26 +30,33 @@ pub enum AddressError {
 
 /// The bytes of a `pokt1…` address (20 for accounts; the SDK allows 1 to 255).
 pub fn decode_account(text: &str) -> Result<Vec<u8>, AddressError> {
+    checked(text).map(|account| account.byte_iter().collect())
+}
+
+/// Whether a text is an account address, without keeping its bytes.
+pub fn check_account(text: &str) -> Result<(), AddressError> {
+    checked(text).map(|_| ())
+}
+
+fn checked(text: &str) -> Result<CheckedHrpstring<'_>, AddressError> {
     if text.trim().is_empty() {
         return Err(AddressError::Empty);
     }
-    let checked = bech32::primitives::decode::UncheckedHrpstring::new(text).map_err(|_| AddressError::Encoding)?;
-    if !checked.has_valid_checksum::<Bech32>() {
+    let unchecked = UncheckedHrpstring::new(text).map_err(|_| AddressError::Encoding)?;
+    if !unchecked.has_valid_checksum::<Bech32>() {
         return Err(AddressError::Encoding);
     }
-    let (hrp, bytes) = (checked.hrp(), checked.remove_checksum::<Bech32>());
-    if hrp.to_lowercase() != ACCOUNT_PREFIX {
+    let account = unchecked.remove_checksum::<Bech32>();
+    if account.hrp().to_lowercase() != ACCOUNT_PREFIX {
         return Err(AddressError::Prefix);
     }
     // The SDK refuses padding that is not zero, as bech32's strict reading does.
-    let bytes: Vec<u8> = {
-        bytes.validate_segwit_padding().map_err(|_| AddressError::Encoding)?;
-        bytes.byte_iter().collect()
-    };
-    if bytes.is_empty() || bytes.len() > MAX_ADDRESS_BYTES {
-        return Err(AddressError::Length(bytes.len()));
+    account.validate_segwit_padding().map_err(|_| AddressError::Encoding)?;
+    let length = account.byte_iter().len();
+    if length == 0 || length > MAX_ADDRESS_BYTES {
+        return Err(AddressError::Length(length));
     }
-    Ok(bytes)
+    Ok(account)
 }
 
 /// The `pokt1…` text of account bytes.

@@ -163,13 +163,19 @@ impl From<&str> for SessionId {
 #[error("a service id has 1 to 42 characters of A-Z, a-z, 0-9, `_` and `-`")]
 pub struct ServiceIdError;
 
+/// Whether a text is a service id.
+pub fn check_service_id(text: &str) -> Result<(), ServiceIdError> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if text.is_empty() || text.len() > 42 || !text.bytes().all(legal) {
+        return Err(ServiceIdError);
+    }
+    Ok(())
+}
+
 impl FromStr for ServiceId {
     type Err = ServiceIdError;
     fn from_str(text: &str) -> Result<Self, ServiceIdError> {
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if text.is_empty() || text.len() > 42 || !text.bytes().all(legal) {
-            return Err(ServiceIdError);
-        }
+        check_service_id(text)?;
         Ok(Self(text.into()))
     }
 }

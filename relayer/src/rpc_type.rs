@@ -1,51 +1,27 @@
 //! What kind of backend a relay is for.
 
-/// The RPC types that a service can be staked for, and the keys of its backends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RpcType {
-    /// `1`, `grpc`.
-    Grpc,
-    /// `2`, `websocket`.
-    WebSocket,
-    /// `3`, `jsonrpc`; what a relay is that says nothing.
-    JsonRpc,
-    /// `4`, `rest`.
-    Rest,
-    /// `5`, `cometbft`.
-    CometBft,
+use pocket_config::RpcType;
+
+/// All types, in the order of the chain's enum.
+pub(crate) const ALL: [RpcType; 5] =
+    [RpcType::Grpc, RpcType::WebSocket, RpcType::JsonRpc, RpcType::Rest, RpcType::CometBft];
+
+/// Reads `Rpc-Type`: a digit of the chain's enum or a backend's key; anything else matches no backend (spec
+/// `relay.md` §5.2).
+pub(crate) fn from_header(value: &[u8]) -> Option<RpcType> {
+    Some(match value {
+        b"1" | b"grpc" => RpcType::Grpc,
+        b"2" | b"websocket" => RpcType::WebSocket,
+        b"3" | b"jsonrpc" => RpcType::JsonRpc,
+        b"4" | b"rest" => RpcType::Rest,
+        b"5" | b"cometbft" => RpcType::CometBft,
+        _ => return None,
+    })
 }
 
-impl RpcType {
-    /// All of them, in the order of the chain's enum.
-    pub const ALL: [Self; 5] = [Self::Grpc, Self::WebSocket, Self::JsonRpc, Self::Rest, Self::CometBft];
-
-    /// Reads a digit of the chain's enum or a backend's key; anything else matches no backend (spec `relay.md` §5.2).
-    pub fn from_text(text: &[u8]) -> Option<Self> {
-        Some(match text {
-            b"1" | b"grpc" => Self::Grpc,
-            b"2" | b"websocket" => Self::WebSocket,
-            b"3" | b"jsonrpc" => Self::JsonRpc,
-            b"4" | b"rest" => Self::Rest,
-            b"5" | b"cometbft" => Self::CometBft,
-            _ => return None,
-        })
-    }
-
-    /// The key of its backends in the configuration, and the label of metrics.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Grpc => "grpc",
-            Self::WebSocket => "websocket",
-            Self::JsonRpc => "jsonrpc",
-            Self::Rest => "rest",
-            Self::CometBft => "cometbft",
-        }
-    }
-
-    /// Position in [`RpcType::ALL`], for tables by type.
-    pub(crate) fn index(self) -> usize {
-        self as usize
-    }
+/// Position in [`ALL`], for tables by type.
+pub(crate) fn index(kind: RpcType) -> usize {
+    kind as usize - 1
 }
 
 #[cfg(test)]
@@ -54,17 +30,17 @@ mod tests {
 
     #[test]
     fn names_and_digits_are_one_type() {
-        for (index, kind) in RpcType::ALL.into_iter().enumerate() {
-            assert_eq!(RpcType::from_text((index + 1).to_string().as_bytes()), Some(kind));
-            assert_eq!(RpcType::from_text(kind.key().as_bytes()), Some(kind));
-            assert_eq!(kind.index(), index);
+        for (position, kind) in ALL.into_iter().enumerate() {
+            assert_eq!(from_header((position + 1).to_string().as_bytes()), Some(kind));
+            assert_eq!(from_header(kind.as_str().as_bytes()), Some(kind));
+            assert_eq!(index(kind), position);
         }
     }
 
     #[test]
     fn zero_and_unknown_words_are_no_type() {
         for text in ["0", "6", "", "JSONRPC", "json", " 3"] {
-            assert_eq!(RpcType::from_text(text.as_bytes()), None, "{text}");
+            assert_eq!(from_header(text.as_bytes()), None, "{text}");
         }
     }
 }

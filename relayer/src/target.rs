@@ -87,6 +87,11 @@ impl Target {
         Uri::from_parts(parts).map_err(|_| Unusable)
     }
 
+    /// Whether connections to it are encrypted.
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
     /// The address without path and query, for logs.
     pub fn origin(&self) -> String {
         format!("{}://{}", self.scheme, self.authority)

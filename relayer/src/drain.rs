@@ -36,6 +36,16 @@ pub(crate) struct Horizon {
     pub open_from: Height,
     /// Least end height of a session whose relays can still be claimed.
     pub claimable_from: Height,
+    /// Start of the session that is running.
+    pub running_from: Height,
+}
+
+impl Horizon {
+    /// The horizon of a relayer that miners do not wait for, because they have not heard of it: they may seal any
+    /// session that has ended.
+    pub fn without_ended_sessions(self) -> Self {
+        Self { open_from: self.running_from, claimable_from: self.running_from, ..self }
+    }
 }
 
 impl Drain {
@@ -111,7 +121,8 @@ const SESSIONS_BACK: usize = 64;
 pub(crate) fn horizon(height: Height, mut params_at: impl FnMut(Height) -> Option<Arc<SharedParams>>) -> Option<Horizon> {
     let current = SessionBounds::containing(&*params_at(height)?, height);
     // The current session takes relays; look for the oldest before it that does, or that can be claimed.
-    let mut horizon = Horizon { open_from: current.start, claimable_from: current.start };
+    let mut horizon =
+        Horizon { open_from: current.start, claimable_from: current.start, running_from: current.start };
     let mut end = current.start - 1;
     for _ in 0..SESSIONS_BACK {
         if end.0 <= 0 {
@@ -140,7 +151,7 @@ mod tests {
     }
 
     fn close_below(drain: &Drain, end: i64) {
-        drain.advance(Horizon { open_from: Height(end), claimable_from: Height(0) });
+        drain.advance(Horizon { open_from: Height(end), claimable_from: Height(0), running_from: Height(0) });
     }
 
     #[test]
@@ -170,7 +181,7 @@ mod tests {
         let drain = drain();
         let relay = drain.enter(Height(10)).unwrap();
         assert!(relay.is_claimable());
-        drain.advance(Horizon { open_from: Height(20), claimable_from: Height(11) });
+        drain.advance(Horizon { open_from: Height(20), claimable_from: Height(11), running_from: Height(20) });
         assert!(!relay.is_claimable());
     }
 

@@ -61,7 +61,13 @@ pub(crate) struct AnsweredRelay {
 impl AnsweredRelay {
     /// Joins a verified relay with its signed response; gives the bytes for the client too.
     pub fn of(verified: VerifiedRelay, signed: SignedResponse) -> (Self, Bytes) {
-        (Self { verified, response: signed.response }, signed.wire)
+        (
+            Self {
+                verified,
+                response: signed.response,
+            },
+            signed.wire,
+        )
     }
 
     /// Mines the relay if its hash is below the target (spec `relay.md` §7). What is mined is the response that the
@@ -83,7 +89,11 @@ impl AnsweredRelay {
         }
         metrics.mined.inc();
         let arrival = relay.arrival.0;
-        let header = relay.request.meta.and_then(|meta| meta.session_header).unwrap_or_default();
+        let header = relay
+            .request
+            .meta
+            .and_then(|meta| meta.session_header)
+            .unwrap_or_default();
         let message = MinedRelayMessage {
             relay_hash: Bytes::copy_from_slice(&mined.hash),
             relay_bytes: mined.bytes,
@@ -117,7 +127,10 @@ pub(crate) struct MinedRelay {
 impl MinedRelay {
     /// The series that counts it once it is published.
     pub fn published_counter(&self, metrics: &Metrics) -> IntCounter {
-        let labels = [self.context.parties.service.to_str().unwrap_or_default(), self.context.supplier.as_str()];
+        let labels = [
+            self.context.parties.service.to_str().unwrap_or_default(),
+            self.context.supplier.as_str(),
+        ];
         metrics.published.with_label_values(&labels)
     }
 

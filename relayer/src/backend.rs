@@ -86,7 +86,11 @@ impl Backend {
             client,
             headers: BackendHeaders::new(config)?,
             request_timeout,
-            header_timeout: service.timeouts.response_header.unwrap_or(request_timeout).min(request_timeout),
+            header_timeout: service
+                .timeouts
+                .response_header
+                .unwrap_or(request_timeout)
+                .min(request_timeout),
             answer_limit,
         })
     }
@@ -127,7 +131,11 @@ impl Backend {
                 BodyError::TooLarge => Refusal::BackendAnswerTooLarge,
                 BodyError::Broken => Refusal::BackendUnreachable,
             })?;
-        let mut answer = BackendAnswer { status: head.status, headers: head.headers, body };
+        let mut answer = BackendAnswer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        };
         compression::decode(&mut answer, self.answer_limit).await?;
         Ok(answer)
     }

@@ -15,7 +15,10 @@ const INLINE_BYTES: usize = 16 * 1024;
 /// Undoes gzip, known by its header or by its first bytes (spec `relay.md` §5.10). What does not decompress stays as
 /// it is; what decompresses to more than `limit` is refused.
 pub(crate) async fn decode(answer: &mut BackendAnswer, limit: usize) -> Result<(), Refusal> {
-    let by_header = answer.headers.get(header::CONTENT_ENCODING).is_some_and(|value| value == "gzip");
+    let by_header = answer
+        .headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|value| value == "gzip");
     if answer.body.is_empty() || !(by_header || answer.body.starts_with(&[0x1f, 0x8b])) {
         return Ok(());
     }
@@ -24,7 +27,9 @@ pub(crate) async fn decode(answer: &mut BackendAnswer, limit: usize) -> Result<(
         unpack(&packed, limit)
     } else {
         // The thread ends by itself: its work is bounded by the limit.
-        tokio::task::spawn_blocking(move || unpack(&packed, limit)).await.map_err(|_| Refusal::BackendAnswerTooLarge)?
+        tokio::task::spawn_blocking(move || unpack(&packed, limit))
+            .await
+            .map_err(|_| Refusal::BackendAnswerTooLarge)?
     };
     match unpacked {
         Unpacked::Whole(body) => {
@@ -72,7 +77,11 @@ mod tests {
         if named {
             headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
         }
-        let mut answer = BackendAnswer { status: StatusCode::OK, headers, body };
+        let mut answer = BackendAnswer {
+            status: StatusCode::OK,
+            headers,
+            body,
+        };
         decode(&mut answer, limit).await.map(|()| answer)
     }
 
@@ -87,16 +96,23 @@ mod tests {
 
     #[tokio::test]
     async fn what_only_looks_like_gzip_stays_as_it_is() {
-        let answer = decoded(Bytes::from_static(b"\x1f\x8bnot gzip"), true, 100).await.unwrap();
+        let answer = decoded(Bytes::from_static(b"\x1f\x8bnot gzip"), true, 100)
+            .await
+            .unwrap();
         assert_eq!(&answer.body[..], b"\x1f\x8bnot gzip");
         assert_eq!(answer.headers[header::CONTENT_ENCODING], "gzip");
     }
 
     #[tokio::test]
     async fn bomb_is_refused_and_the_limit_itself_is_not() {
-        assert_eq!(decoded(gzip(&[0; 1001]), true, 1000).await.unwrap_err(), Refusal::BackendAnswerTooLarge);
+        assert_eq!(
+            decoded(gzip(&[0; 1001]), true, 1000).await.unwrap_err(),
+            Refusal::BackendAnswerTooLarge
+        );
         assert_eq!(decoded(gzip(&[0; 1000]), true, 1000).await.unwrap().body.len(), 1000);
-        let large: Vec<u8> = (0..200_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let large: Vec<u8> = (0..200_000u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect();
         assert_eq!(decoded(gzip(&large), false, 1 << 20).await.unwrap().body, large);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use pocket_protocol::{Height, SharedParams, SessionBounds, Windows};
+use pocket_protocol::{Height, SessionBounds, SharedParams, Windows};
 use pocket_store::Watermark;
 
 /// The relays in flight of one relayer.
@@ -44,7 +44,11 @@ impl Horizon {
     /// The horizon of a relayer that miners do not wait for, because they have not heard of it: they may seal any
     /// session that has ended.
     pub fn without_ended_sessions(self) -> Self {
-        Self { open_from: self.running_from, claimable_from: self.running_from, ..self }
+        Self {
+            open_from: self.running_from,
+            claimable_from: self.running_from,
+            ..self
+        }
     }
 }
 
@@ -57,7 +61,10 @@ impl Drain {
             return None;
         }
         *state.in_flight.entry(end).or_default() += 1;
-        Some(InFlight { drain: self.clone(), end })
+        Some(InFlight {
+            drain: self.clone(),
+            end,
+        })
     }
 
     /// Closes sessions; what is closed stays closed.
@@ -70,8 +77,14 @@ impl Drain {
     /// The promise at `height`.
     pub fn watermark(&self, height: Height) -> Watermark {
         let state = self.state.lock();
-        let oldest = state.in_flight.first_key_value().map_or(state.open_from, |(end, _)| *end);
-        Watermark { height, open_from: oldest.min(state.open_from) }
+        let oldest = state
+            .in_flight
+            .first_key_value()
+            .map_or(state.open_from, |(end, _)| *end);
+        Watermark {
+            height,
+            open_from: oldest.min(state.open_from),
+        }
     }
 
     /// Relays between their admission and Redis' confirmation.
@@ -118,11 +131,17 @@ const SESSIONS_BACK: usize = 64;
 
 /// The horizon at `height`. `params_at` gives the parameters in force at a height, `None` when they are not known:
 /// then nothing closes.
-pub(crate) fn horizon(height: Height, mut params_at: impl FnMut(Height) -> Option<Arc<SharedParams>>) -> Option<Horizon> {
+pub(crate) fn horizon(
+    height: Height,
+    mut params_at: impl FnMut(Height) -> Option<Arc<SharedParams>>,
+) -> Option<Horizon> {
     let current = SessionBounds::containing(&*params_at(height)?, height);
     // The current session takes relays; look for the oldest before it that does, or that can be claimed.
-    let mut horizon =
-        Horizon { open_from: current.start, claimable_from: current.start, running_from: current.start };
+    let mut horizon = Horizon {
+        open_from: current.start,
+        claimable_from: current.start,
+        running_from: current.start,
+    };
     let mut end = current.start - 1;
     for _ in 0..SESSIONS_BACK {
         if end.0 <= 0 {
@@ -151,7 +170,11 @@ mod tests {
     }
 
     fn close_below(drain: &Drain, end: i64) {
-        drain.advance(Horizon { open_from: Height(end), claimable_from: Height(0), running_from: Height(0) });
+        drain.advance(Horizon {
+            open_from: Height(end),
+            claimable_from: Height(0),
+            running_from: Height(0),
+        });
     }
 
     #[test]
@@ -181,7 +204,11 @@ mod tests {
         let drain = drain();
         let relay = drain.enter(Height(10)).unwrap();
         assert!(relay.is_claimable());
-        drain.advance(Horizon { open_from: Height(20), claimable_from: Height(11), running_from: Height(20) });
+        drain.advance(Horizon {
+            open_from: Height(20),
+            claimable_from: Height(11),
+            running_from: Height(20),
+        });
         assert!(!relay.is_claimable());
     }
 
@@ -226,7 +253,12 @@ mod tests {
     #[test]
     fn nothing_closes_without_parameters() {
         assert_eq!(horizon(Height(50), |_| None), None);
-        assert_eq!(horizon(Height(0), |_| Some(Arc::new(params(4, 1, 1, 1)))).unwrap().open_from, Height(0));
+        assert_eq!(
+            horizon(Height(0), |_| Some(Arc::new(params(4, 1, 1, 1))))
+                .unwrap()
+                .open_from,
+            Height(0)
+        );
     }
 
     #[test]

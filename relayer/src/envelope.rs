@@ -61,7 +61,10 @@ fn framed(len: usize) -> usize {
 }
 
 fn header_len(name: &HeaderName, headers: &HeaderMap) -> usize {
-    let values = headers.get_all(name).iter().map(|value| framed(text(value.as_bytes()).len()));
+    let values = headers
+        .get_all(name)
+        .iter()
+        .map(|value| framed(text(value.as_bytes()).len()));
     framed(name.as_str().len()) + values.sum::<usize>()
 }
 
@@ -91,15 +94,26 @@ mod tests {
     fn answer(status: u16, headers: &[(&str, &[u8])], body: &[u8]) -> BackendAnswer {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value).unwrap());
+            map.append(
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_bytes(value).unwrap(),
+            );
         }
-        BackendAnswer { status: StatusCode::from_u16(status).unwrap(), headers: map, body: body.to_vec().into() }
+        BackendAnswer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: map,
+            body: body.to_vec().into(),
+        }
     }
 
     #[test]
     fn bytes_are_the_specs() {
         assert_eq!(encode(&answer(204, &[], b""))[..], [0x08, 0xcc, 0x01]);
-        let json = answer(200, &[("content-type", b"application/json")], br#"{"jsonrpc":"2.0","id":1,"result":"0x10"}"#);
+        let json = answer(
+            200,
+            &[("content-type", b"application/json")],
+            br#"{"jsonrpc":"2.0","id":1,"result":"0x10"}"#,
+        );
         let expected = concat!(
             "08c80112300a0c436f6e74656e742d5479706512200a0c436f6e74656e742d5479706512106170706c69636174696f6e2f6a736f",
             "6e1a287b226a736f6e727063223a22322e30222c226964223a312c22726573756c74223a2230783130227d",
@@ -109,8 +123,12 @@ mod tests {
 
     #[test]
     fn latin_1_and_hop_by_hop_headers_do_not_fail_a_relay() {
-        let decoded =
-            PokthttpResponse::decode(encode(&answer(200, &[("x-name", b"caf\xe9"), ("connection", b"close")], b""))).unwrap();
+        let decoded = PokthttpResponse::decode(encode(&answer(
+            200,
+            &[("x-name", b"caf\xe9"), ("connection", b"close")],
+            b"",
+        )))
+        .unwrap();
         assert_eq!(decoded.header.len(), 1);
         assert_eq!(decoded.header["X-Name"].values, ["caf\u{fffd}"]);
     }

@@ -143,11 +143,17 @@ mod tests {
             key: key.to_owned(),
             values: values.iter().map(|&value| value.to_owned()).collect(),
         };
-        headers.iter().map(|(key, values)| ((*key).to_owned(), header(key, values))).collect()
+        headers
+            .iter()
+            .map(|(key, values)| ((*key).to_owned(), header(key, values)))
+            .collect()
     }
 
     fn outer(headers: &[(&'static str, &'static str)]) -> HeaderMap {
-        headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
     }
 
     fn parties() -> Parties {
@@ -158,16 +164,24 @@ mod tests {
         }
     }
 
-    fn forwarded(configured: &[(&'static str, &'static str)], from: BTreeMap<String, Header>, to: &HeaderMap) -> HeaderMap {
-        let configured = configured.iter().map(|(name, value)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        });
+    fn forwarded(
+        configured: &[(&'static str, &'static str)],
+        from: BTreeMap<String, Header>,
+        to: &HeaderMap,
+    ) -> HeaderMap {
+        let configured = configured
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         BackendHeaders(configured.collect()).for_request(from, to, &parties())
     }
 
     #[test]
     fn inner_header_wins_over_the_outer_one_which_only_stands_in() {
-        let to = outer(&[("content-type", "application/x-protobuf"), ("user-agent", "path"), ("cookie", "no")]);
+        let to = outer(&[
+            ("content-type", "application/x-protobuf"),
+            ("user-agent", "path"),
+            ("cookie", "no"),
+        ]);
         let headers = forwarded(&[], inner(&[("Content-Type", &["application/json"])]), &to);
         assert_eq!(headers["content-type"], "application/json");
         assert_eq!(headers["user-agent"], "path");
@@ -193,7 +207,11 @@ mod tests {
             ("X-Bad", &["a\r\nb: c"]),
         ]);
         let headers = forwarded(&[], from, &HeaderMap::new());
-        let names: Vec<_> = headers.keys().map(HeaderName::as_str).filter(|name| !name.starts_with("pocket-")).collect();
+        let names: Vec<_> = headers
+            .keys()
+            .map(HeaderName::as_str)
+            .filter(|name| !name.starts_with("pocket-"))
+            .collect();
         assert_eq!(names, ["x-stays", "accept-encoding"]);
     }
 

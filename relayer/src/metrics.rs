@@ -7,7 +7,8 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterV
 
 /// Seconds, the Go peer's; ours add the microseconds below that a relay really takes.
 const LATENCIES: [f64; 18] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    30.0,
 ];
 const SIZES: [f64; 6] = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
 
@@ -49,7 +50,10 @@ impl Metrics {
             Ok::<_, prometheus::Error>(counter)
         };
         let histogram = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
-            let options = HistogramOpts { common_opts: options(name, help), buckets: buckets.to_vec() };
+            let options = HistogramOpts {
+                common_opts: options(name, help),
+                buckets: buckets.to_vec(),
+            };
             let histogram = HistogramVec::new(options, labels)?;
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)
@@ -83,7 +87,11 @@ impl Metrics {
                 &["service_id", "reason"],
             )?,
             backend_missing: counter("backend_missing_total", "Relays of a type without a backend.", by_type)?,
-            validation_failures: counter("validation_failures_total", "Relays not believed.", &["service_id", "reason"])?,
+            validation_failures: counter(
+                "validation_failures_total",
+                "Relays not believed.",
+                &["service_id", "reason"],
+            )?,
             backend_requests: counter(
                 "backend_requests_total",
                 "Requests to backends.",
@@ -94,7 +102,12 @@ impl Metrics {
                 "Relays signed for an application without gateways: everybody knows such a signing key.",
                 &["service_id"],
             )?,
-            relay_latency: histogram("relay_latency_seconds", "From request read to response made.", by_type, &LATENCIES)?,
+            relay_latency: histogram(
+                "relay_latency_seconds",
+                "From request read to response made.",
+                by_type,
+                &LATENCIES,
+            )?,
             backend_latency: histogram(
                 "backend_latency_seconds",
                 "Time in the backend.",
@@ -109,8 +122,16 @@ impl Metrics {
             )?,
             request_size: histogram("request_body_size_bytes", "Size of relay requests.", by_type, &SIZES)?,
             response_size: histogram("response_body_size_bytes", "Size of signed responses.", by_type, &SIZES)?,
-            mined: counter("relays_mined_total", "Relays under the difficulty's target.", &["service_id"])?,
-            skipped: counter("relays_skipped_difficulty_total", "Relays not under the target.", &["service_id"])?,
+            mined: counter(
+                "relays_mined_total",
+                "Relays under the difficulty's target.",
+                &["service_id"],
+            )?,
+            skipped: counter(
+                "relays_skipped_difficulty_total",
+                "Relays not under the target.",
+                &["service_id"],
+            )?,
             published: counter(
                 "relays_published_total",
                 "Mined relays handed to the publisher.",
@@ -119,14 +140,22 @@ impl Metrics {
             height: gauge("current_block_height", "Highest block seen.")?,
             connections: gauge("active_connections", "Open connections of gateways.")?,
             in_flight: gauge("relays_in_flight", "Relays between admission and Redis' confirmation.")?,
-            by_protocol: counter("inbound_requests_by_proto_total", "Relay requests by protocol.", &["proto"])?,
+            by_protocol: counter(
+                "inbound_requests_by_proto_total",
+                "Relay requests by protocol.",
+                &["proto"],
+            )?,
         })
     }
 
     /// The series of one service and type, looked up once.
     pub fn of(&self, service: &str, kind: RpcType, mode: ValidationMode) -> RelayMetrics {
         let by_type = &[service, kind.as_str()];
-        let mode = if mode == ValidationMode::Eager { "eager" } else { "optimistic" };
+        let mode = if mode == ValidationMode::Eager {
+            "eager"
+        } else {
+            "optimistic"
+        };
         RelayMetrics {
             received: self.received.with_label_values(by_type),
             served_ok: self.served.with_label_values(&[service, kind.as_str(), "200"]),

@@ -50,7 +50,10 @@ impl Pipeline {
         let (relay, envelope) = match self.reception.receive(headers, body, self.height()).await {
             Ok(received) => received,
             Err(unreceived) => {
-                let service = unreceived.service.as_ref().map_or(UNKNOWN, |service| service.id.as_str());
+                let service = unreceived
+                    .service
+                    .as_ref()
+                    .map_or(UNKNOWN, |service| service.id.as_str());
                 self.count_refusal(service, unreceived.kind, &unreceived.refusal);
                 return Err(unreceived.refusal);
             }
@@ -89,7 +92,10 @@ impl Pipeline {
             Ok(Served { wire })
         } else {
             let service = service.id.as_str().to_owned();
-            Err(Refusal::Unavailable { service, reason: Unavailable::PublisherFull })
+            Err(Refusal::Unavailable {
+                service,
+                reason: Unavailable::PublisherFull,
+            })
         }
     }
 
@@ -105,14 +111,20 @@ impl Pipeline {
         let signed = sign_answer(&relay, &answer)?;
         let wire = signed.wire.clone();
         let pipeline = self.clone();
-        self.afterwards.spawn(async move { pipeline.settle(relay, signed).await });
+        self.afterwards
+            .spawn(async move { pipeline.settle(relay, signed).await });
         Ok(Served { wire })
     }
 
     /// Verifies and mines a relay that was answered on trust.
     async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse) {
         let service = relay.service.clone();
-        let dropped = |reason: &str| self.metrics.dropped.with_label_values(&[service.id.as_str(), reason]).inc();
+        let dropped = |reason: &str| {
+            self.metrics
+                .dropped
+                .with_label_values(&[service.id.as_str(), reason])
+                .inc()
+        };
         let mut waiting = relay;
         let verified = loop {
             match self.verify(waiting).await {
@@ -126,8 +138,16 @@ impl Pipeline {
                     waiting = relay;
                 }
             }
-            if self.give_up.run_until_cancelled(tokio::time::sleep(VERIFY_AGAIN)).await.is_none() {
-                tracing::error!(service = service.id.as_str(), "answered relay lost: the chain cannot be asked");
+            if self
+                .give_up
+                .run_until_cancelled(tokio::time::sleep(VERIFY_AGAIN))
+                .await
+                .is_none()
+            {
+                tracing::error!(
+                    service = service.id.as_str(),
+                    "answered relay lost: the chain cannot be asked"
+                );
                 return dropped("chain_unavailable");
             }
         };
@@ -165,7 +185,11 @@ impl Pipeline {
             }
             Err(refusal) => {
                 observe(&route.metrics.backend_failure_latency, started.elapsed());
-                let status = if let Refusal::BackendStatus(status) = refusal { status.as_str() } else { "" };
+                let status = if let Refusal::BackendStatus(status) = refusal {
+                    status.as_str()
+                } else {
+                    ""
+                };
                 self.count_backend(relay, refusal.label(), status);
             }
         }
@@ -192,12 +216,18 @@ impl Pipeline {
     }
 
     fn count_backend(&self, relay: &ReceivedRelay, outcome: &str, status: &str) {
-        self.metrics.backend_requests.with_label_values(&[relay.service.id.as_str(), outcome, status]).inc();
+        self.metrics
+            .backend_requests
+            .with_label_values(&[relay.service.id.as_str(), outcome, status])
+            .inc();
     }
 
     /// Counts a relay that is not served.
     pub fn count_refusal(&self, service: &str, kind: &str, refusal: &Refusal) {
-        self.metrics.rejected.with_label_values(&[service, kind, refusal.label()]).inc();
+        self.metrics
+            .rejected
+            .with_label_values(&[service, kind, refusal.label()])
+            .inc();
     }
 }
 
@@ -215,7 +245,10 @@ fn forward(
     };
     Ok(Forward {
         method,
-        uri: backend.target().join(&envelope.url).map_err(|_| Refusal::Unforwardable)?,
+        uri: backend
+            .target()
+            .join(&envelope.url)
+            .map_err(|_| Refusal::Unforwardable)?,
         headers: backend.headers().for_request(envelope.header, outer, parties),
         body: envelope.body_bz,
     })

@@ -37,23 +37,33 @@ pub(crate) struct ReceivedRelay {
 impl ReceivedRelay {
     /// The backend and metrics of its type.
     pub fn route(&self) -> &Route {
-        self.service.route(self.kind).expect("a relay is received only for a route that is there")
+        self.service
+            .route(self.kind)
+            .expect("a relay is received only for a route that is there")
     }
 
     /// The request's session header; reception has seen that it is there.
     pub fn header(&self) -> &SessionHeader {
         let meta = self.request.meta.as_ref();
-        meta.and_then(|meta| meta.session_header.as_ref()).expect("a relay is received only with a session header")
+        meta.and_then(|meta| meta.session_header.as_ref())
+            .expect("a relay is received only with a session header")
     }
 
     /// The operator address that the request names.
     pub fn supplier(&self) -> &str {
-        self.request.meta.as_ref().map_or("", |meta| &meta.supplier_operator_address)
+        self.request
+            .meta
+            .as_ref()
+            .map_or("", |meta| &meta.supplier_operator_address)
     }
 
     /// The ring signature's bytes.
     pub fn signature(&self) -> Bytes {
-        self.request.meta.as_ref().map(|meta| meta.signature.clone()).unwrap_or_default()
+        self.request
+            .meta
+            .as_ref()
+            .map(|meta| meta.signature.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -83,10 +93,17 @@ impl Reception {
         body: Bytes,
         arrival: Height,
     ) -> Result<(ReceivedRelay, PokthttpRequest), Unreceived> {
-        let mut place = Place { service: None, kind: UNKNOWN };
+        let mut place = Place {
+            service: None,
+            kind: UNKNOWN,
+        };
         match self.admit(headers, body, arrival, &mut place).await {
             Ok(received) => Ok(received),
-            Err(refusal) => Err(Unreceived { refusal, service: place.service, kind: place.kind }),
+            Err(refusal) => Err(Unreceived {
+                refusal,
+                service: place.service,
+                kind: place.kind,
+            }),
         }
     }
 
@@ -105,7 +122,9 @@ impl Reception {
             return Err(Refusal::NotConfigured);
         }
         let service = self.services.get(&header.service_id);
-        let service = service.ok_or_else(|| Refusal::UnknownService(header.service_id.clone()))?.clone();
+        let service = service
+            .ok_or_else(|| Refusal::UnknownService(header.service_id.clone()))?
+            .clone();
         place.service = Some(service.clone());
         let kind = requested_type(headers, &service);
         place.kind = kind.map_or(UNKNOWN, RpcType::as_str);
@@ -117,7 +136,10 @@ impl Reception {
             }
             (None, kind) => {
                 let label = kind.map_or(UNKNOWN, RpcType::as_str);
-                self.metrics.received.with_label_values(&[service.id.as_str(), label]).inc();
+                self.metrics
+                    .received
+                    .with_label_values(&[service.id.as_str(), label])
+                    .inc();
             }
         }
         let supplier = meta.supplier_operator_address.as_str();
@@ -135,21 +157,47 @@ impl Reception {
         if kind == Some(RpcType::WebSocket) {
             return Err(Refusal::UpgradeRequired);
         }
-        let unavailable = |reason| Refusal::Unavailable { service: service.id.as_str().to_owned(), reason };
+        let unavailable = |reason| Refusal::Unavailable {
+            service: service.id.as_str().to_owned(),
+            reason,
+        };
         let Some(kind) = kind.filter(|_| route.is_some()) else {
-            self.metrics.backend_missing.with_label_values(&[service.id.as_str(), place.kind]).inc();
+            self.metrics
+                .backend_missing
+                .with_label_values(&[service.id.as_str(), place.kind])
+                .inc();
             return Err(unavailable(Unavailable::NoBackend));
         };
         if signing_key.is_none() && service.mode == ValidationMode::Optimistic {
             return Err(Refusal::Unsigned);
         }
         // The end height is the client's word here; a false one is found out when the relay is verified.
-        let in_flight = self.drain.enter(Height(header.session_end_block_height)).ok_or(Invalid::Expired)?;
-        let slot = self.publisher.try_reserve().ok_or_else(|| unavailable(Unavailable::PublisherFull))?;
+        let in_flight = self
+            .drain
+            .enter(Height(header.session_end_block_height))
+            .ok_or(Invalid::Expired)?;
+        let slot = self
+            .publisher
+            .try_reserve()
+            .ok_or_else(|| unavailable(Unavailable::PublisherFull))?;
         if admission == Admission::OwnKeyOnly {
-            self.metrics.served_before_registry.with_label_values(&[service.id.as_str(), kind.as_str()]).inc();
+            self.metrics
+                .served_before_registry
+                .with_label_values(&[service.id.as_str(), kind.as_str()])
+                .inc();
         }
-        Ok((ReceivedRelay { request, service, kind, signing_key, arrival, in_flight, slot }, envelope))
+        Ok((
+            ReceivedRelay {
+                request,
+                service,
+                kind,
+                signing_key,
+                arrival,
+                in_flight,
+                slot,
+            },
+            envelope,
+        ))
     }
 }
 

@@ -168,8 +168,14 @@ impl Refusal {
             Self::SupplierWithoutServices(_) => "no_services",
             Self::SupplierNotStakedFor { .. } => "wrong_service",
             Self::ImplausibleHeights => "implausible_session_heights",
-            Self::Unavailable { reason: Unavailable::NoBackend, .. } => "backend_missing",
-            Self::Unavailable { reason: Unavailable::PublisherFull, .. } => "publisher_full",
+            Self::Unavailable {
+                reason: Unavailable::NoBackend,
+                ..
+            } => "backend_missing",
+            Self::Unavailable {
+                reason: Unavailable::PublisherFull,
+                ..
+            } => "publisher_full",
             Self::UpgradeRequired => "upgrade_required",
             Self::Invalid(_) => "validation_failed",
             Self::BackendTimeout => "backend_timeout",
@@ -186,9 +192,7 @@ impl Refusal {
         let fixed = match self {
             Self::UnreadableBody => r#"{"error":"failed to read request body"}"#,
             Self::BodyTooLarge => r#"{"error":"request body too large"}"#,
-            Self::Undecodable => {
-                r#"{"error":"invalid relay request: body must be a valid RelayRequest protobuf"}"#
-            }
+            Self::Undecodable => r#"{"error":"invalid relay request: body must be a valid RelayRequest protobuf"}"#,
             Self::NotConfigured => r#"{"error":"relayer not properly configured"}"#,
             Self::MissingSupplier => r#"{"error":"missing supplier operator address in relay request"}"#,
             Self::SupplierStateUnknown => r#"{"error":"failed to verify supplier state"}"#,
@@ -226,7 +230,13 @@ impl Refusal {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if matches!(self, Self::Unavailable { reason: Unavailable::PublisherFull, .. }) {
+        if matches!(
+            self,
+            Self::Unavailable {
+                reason: Unavailable::PublisherFull,
+                ..
+            }
+        ) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -269,33 +279,58 @@ mod tests {
     fn texts_and_statuses_are_the_specs() {
         let supplier = || "pokt1x".to_owned();
         let table = [
-            (Refusal::UnreadableBody, 400, r#"{"error":"failed to read request body"}"#),
+            (
+                Refusal::UnreadableBody,
+                400,
+                r#"{"error":"failed to read request body"}"#,
+            ),
             (Refusal::BodyTooLarge, 413, r#"{"error":"request body too large"}"#),
             (
                 Refusal::Undecodable,
                 400,
                 r#"{"error":"invalid relay request: body must be a valid RelayRequest protobuf"}"#,
             ),
-            (Refusal::NotConfigured, 500, r#"{"error":"relayer not properly configured"}"#),
-            (Refusal::UnknownService("x".into()), 404, r#"{"error":"unknown service: x"}"#),
-            (Refusal::SupplierStateUnknown, 503, r#"{"error":"failed to verify supplier state"}"#),
+            (
+                Refusal::NotConfigured,
+                500,
+                r#"{"error":"relayer not properly configured"}"#,
+            ),
+            (
+                Refusal::UnknownService("x".into()),
+                404,
+                r#"{"error":"unknown service: x"}"#,
+            ),
+            (
+                Refusal::SupplierStateUnknown,
+                503,
+                r#"{"error":"failed to verify supplier state"}"#,
+            ),
             (
                 Refusal::SupplierUnregistered(supplier()),
                 503,
                 r#"{"error":"supplier pokt1x not registered with any miner"}"#,
             ),
             (
-                Refusal::SupplierInactive { supplier: supplier(), status: "not_staked".into() },
+                Refusal::SupplierInactive {
+                    supplier: supplier(),
+                    status: "not_staked".into(),
+                },
                 503,
                 r#"{"error":"supplier pokt1x is not_staked"}"#,
             ),
             (
-                Refusal::SupplierNotStakedFor { supplier: supplier(), service: "eth".into() },
+                Refusal::SupplierNotStakedFor {
+                    supplier: supplier(),
+                    service: "eth".into(),
+                },
                 503,
                 r#"{"error":"supplier pokt1x not staked for service eth"}"#,
             ),
             (
-                Refusal::Unavailable { service: "eth".into(), reason: Unavailable::NoBackend },
+                Refusal::Unavailable {
+                    service: "eth".into(),
+                    reason: Unavailable::NoBackend,
+                },
                 503,
                 r#"{"error":"service temporarily unavailable","service":"eth"}"#,
             ),
@@ -313,7 +348,11 @@ mod tests {
             (Refusal::Unsigned, 500, r#"{"error":"failed to sign response"}"#),
         ];
         for (refusal, status, body) in table {
-            assert_eq!((refusal.status().as_u16(), text(&refusal).as_str()), (status, body), "{refusal:?}");
+            assert_eq!(
+                (refusal.status().as_u16(), text(&refusal).as_str()),
+                (status, body),
+                "{refusal:?}"
+            );
         }
     }
 

@@ -115,7 +115,10 @@ impl Relayer {
         let metrics = Metrics::register(&deps.registry)?;
         let services = Services::new(config, &metrics)?;
         let address = config.listen_addr.to_string();
-        let failed = |source| RelayerError::Listen { address: address.clone(), source };
+        let failed = |source| RelayerError::Listen {
+            address: address.clone(),
+            source,
+        };
         let listener = TcpListener::bind(&address).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
         if deps.keys.is_empty() {
@@ -125,8 +128,7 @@ impl Relayer {
         let drain = Arc::new(Drain::default());
         // The publisher ends last of all, when nothing can be handed to it any more.
         let end_publisher = CancellationToken::new();
-        let (publisher, publishing) =
-            RelayPublisher::start(deps.store.clone(), deps.publisher, end_publisher.clone());
+        let (publisher, publishing) = RelayPublisher::start(deps.store.clone(), deps.publisher, end_publisher.clone());
         let gate = SupplierGate::new(deps.store.clone(), deps.keys.clone());
         if tokio::time::timeout(FIRST_REGISTRY_READ, gate.refresh()).await.is_err() {
             tracing::warn!("supplier registry not read yet: suppliers with loaded keys are served");
@@ -147,12 +149,30 @@ impl Relayer {
             afterwards: TaskTracker::new(),
             give_up: give_up.clone(),
         });
-        let marks = Watermarks { chain: deps.chain, feed: deps.feed, store: deps.store, drain, metrics };
-        let run = Run { pipeline, listener, marks, publishing, end_publisher, give_up, cancel: cancel.clone() };
+        let marks = Watermarks {
+            chain: deps.chain,
+            feed: deps.feed,
+            store: deps.store,
+            drain,
+            metrics,
+        };
+        let run = Run {
+            pipeline,
+            listener,
+            marks,
+            publishing,
+            end_publisher,
+            give_up,
+            cancel: cancel.clone(),
+        };
         let body_timeout = config.longest_request_timeout() + Duration::from_secs(5);
         let task = tokio::spawn(run.until_ended(body_timeout));
         tracing::info!(%local_addr, services = config.services.len(), "relayer listens");
-        Ok(RunningRelayer { local_addr, cancel, task })
+        Ok(RunningRelayer {
+            local_addr,
+            cancel,
+            task,
+        })
     }
 }
 
@@ -169,7 +189,15 @@ struct Run {
 
 impl Run {
     async fn until_ended(self, body_timeout: Duration) {
-        let Self { pipeline, listener, marks, publishing, end_publisher, give_up, cancel } = self;
+        let Self {
+            pipeline,
+            listener,
+            marks,
+            publishing,
+            end_publisher,
+            give_up,
+            cancel,
+        } = self;
         let instance = instance_name(&listener);
         let mut helpers = JoinSet::new();
         let gated = pipeline.clone();
@@ -182,9 +210,14 @@ impl Run {
         let mut marking = JoinSet::new();
         marking.spawn(marks.run(instance.clone(), end_marks.clone()));
 
-        Server::new(pipeline.clone(), body_timeout).run(listener, SHUTDOWN_GRACE, cancel).await;
+        Server::new(pipeline.clone(), body_timeout)
+            .run(listener, SHUTDOWN_GRACE, cancel)
+            .await;
         pipeline.afterwards.close();
-        if tokio::time::timeout(SETTLE_GRACE, pipeline.afterwards.wait()).await.is_err() {
+        if tokio::time::timeout(SETTLE_GRACE, pipeline.afterwards.wait())
+            .await
+            .is_err()
+        {
             give_up.cancel();
             pipeline.afterwards.wait().await;
         }
@@ -205,13 +238,20 @@ impl Run {
 /// A name that no other relayer has, at any time.
 fn instance_name(listener: &TcpListener) -> String {
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
     format!("{}-{port}-{nanos:x}", std::process::id())
 }
 
 /// Builds the large tables of ring keys once they are due, on a thread that may block.
 async fn build_tables(rings: Arc<pocket_ring::Verifier>, cancel: CancellationToken) {
-    while cancel.run_until_cancelled(tokio::time::sleep(TABLES_EVERY)).await.is_some() {
+    while cancel
+        .run_until_cancelled(tokio::time::sleep(TABLES_EVERY))
+        .await
+        .is_some()
+    {
         if rings.has_pending() {
             let rings = rings.clone();
             if let Err(error) = tokio::task::spawn_blocking(move || rings.build_pending()).await {
@@ -250,10 +290,16 @@ impl Watermarks {
             // What is closed stays closed: first of all it must be known whether Redis is there.
             if let (Some((_, horizon)), false) = (known, is_first) {
                 let is_told = confirmed_at.is_some_and(|at| at.elapsed() < WATERMARK_TTL - WATERMARK_MARGIN);
-                self.drain.advance(if is_told { horizon } else { horizon.without_ended_sessions() });
+                self.drain.advance(if is_told {
+                    horizon
+                } else {
+                    horizon.without_ended_sessions()
+                });
             }
             let began = Instant::now();
-            let write = self.store.write_watermark(&instance, self.drain.watermark(height), WATERMARK_TTL);
+            let write = self
+                .store
+                .write_watermark(&instance, self.drain.watermark(height), WATERMARK_TTL);
             match tokio::time::timeout(WATERMARK_MARGIN, write).await {
                 Ok(Ok(())) => confirmed_at = Some(began),
                 Ok(Err(error)) => tracing::debug!(%error, "watermark not written"),

@@ -3,8 +3,13 @@
 use pocket_config::RpcType;
 
 /// All types, in the order of the chain's enum.
-pub(crate) const ALL: [RpcType; 5] =
-    [RpcType::Grpc, RpcType::WebSocket, RpcType::JsonRpc, RpcType::Rest, RpcType::CometBft];
+pub(crate) const ALL: [RpcType; 5] = [
+    RpcType::Grpc,
+    RpcType::WebSocket,
+    RpcType::JsonRpc,
+    RpcType::Rest,
+    RpcType::CometBft,
+];
 
 /// Reads `Rpc-Type`: a digit of the chain's enum or a backend's key; anything else matches no backend (spec
 /// `relay.md` §5.2).

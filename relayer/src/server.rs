@@ -47,7 +47,12 @@ impl Server {
     pub fn new(pipeline: Arc<Pipeline>, body_timeout: Duration) -> Arc<Self> {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
-        Arc::new(Self { pipeline, body_timeout, over_http1, over_http2 })
+        Arc::new(Self {
+            pipeline,
+            body_timeout,
+            over_http1,
+            over_http2,
+        })
     }
 
     /// Accepts until `cancel`, then lets open requests finish for at most `grace`.
@@ -137,7 +142,11 @@ impl Server {
         let served = match self.read(incoming).await {
             Ok(body) => self.pipeline.serve(&head.headers, body).await,
             Err(refusal) => {
-                self.pipeline.metrics.received.with_label_values(&[UNKNOWN, UNKNOWN]).inc();
+                self.pipeline
+                    .metrics
+                    .received
+                    .with_label_values(&[UNKNOWN, UNKNOWN])
+                    .inc();
                 self.pipeline.count_refusal(UNKNOWN, UNKNOWN, &refusal);
                 Err(refusal)
             }
@@ -145,7 +154,9 @@ impl Server {
         match served {
             Ok(served) => {
                 let mut response = Response::new(Full::new(served.wire));
-                response.headers_mut().insert(header::CONTENT_TYPE, content_type(&head.headers));
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, content_type(&head.headers));
                 response
             }
             Err(refusal) => {

@@ -65,7 +65,10 @@ impl Services {
     /// Prepares every service of the configuration. Backends are not asked whether they are there.
     pub fn new(config: &RelayerConfig, metrics: &Metrics) -> Result<Self, ServiceError> {
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
-        let limits = config.services.values().map(|service| bytes(service.max_body_size_bytes));
+        let limits = config
+            .services
+            .values()
+            .map(|service| bytes(service.max_body_size_bytes));
         let body_limit = limits.fold(bytes(config.default_max_body_size_bytes), usize::max);
         let mut by_id = HashMap::new();
         for (id, service) in &config.services {
@@ -75,8 +78,13 @@ impl Services {
                 if matches!(kind, RpcType::WebSocket | RpcType::Grpc) {
                     continue;
                 }
-                let backend = Backend::new(backend, service, &config.http_transport, body_limit)
-                    .map_err(|source| ServiceError { service: id.clone(), kind: kind.as_str(), source })?;
+                let backend = Backend::new(backend, service, &config.http_transport, body_limit).map_err(|source| {
+                    ServiceError {
+                        service: id.clone(),
+                        kind: kind.as_str(),
+                        source,
+                    }
+                })?;
                 let metrics = metrics.of(id.as_str(), kind, service.validation_mode);
                 routes[rpc_type::index(kind)] = Some(Route { kind, backend, metrics });
             }

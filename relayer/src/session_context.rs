@@ -122,7 +122,10 @@ pub(crate) struct SessionContexts {
 
 impl SessionContexts {
     pub fn new(chain: ChainClient) -> Self {
-        Self { chain, cache: Cache::builder().max_capacity(CONTEXTS).time_to_idle(IDLE).build() }
+        Self {
+            chain,
+            cache: Cache::builder().max_capacity(CONTEXTS).time_to_idle(IDLE).build(),
+        }
     }
 
     /// The context of a request whose header is well-formed and plausible. Requests that come while it is being
@@ -137,7 +140,10 @@ impl SessionContexts {
         if let Some(known) = self.cache.get(&KeyRef::of(header, supplier)).await {
             return Ok(known);
         }
-        let key = Key { header: header.clone(), supplier: supplier.to_owned() };
+        let key = Key {
+            header: header.clone(),
+            supplier: supplier.to_owned(),
+        };
         let fetched = self.cache.try_get_with(key, async {
             fetch(&self.chain, header, supplier, current).await.map(Arc::new)
         });
@@ -169,7 +175,10 @@ async fn fetch(
     supplier: &str,
     current: Height,
 ) -> Result<SessionContext, Invalid> {
-    let (start, end) = (Height(header.session_start_block_height), Height(header.session_end_block_height));
+    let (start, end) = (
+        Height(header.session_start_block_height),
+        Height(header.session_end_block_height),
+    );
     let params = chain.shared_params_at(end).await.map_err(unavailable)?;
     let height = admission::target_height(header, current, &params).map_err(|_| Invalid::Expired)?;
     let session = chain
@@ -180,11 +189,18 @@ async fn fetch(
             QueryError::Refused { message, .. } => Invalid::NoSession(message),
             other => unavailable(other),
         })?;
-    let on_chain = session.header.as_ref().ok_or_else(|| Invalid::NoSession("it has no header".to_owned()))?;
+    let on_chain = session
+        .header
+        .as_ref()
+        .ok_or_else(|| Invalid::NoSession("it has no header".to_owned()))?;
     if let Some(field) = admission::differing_field(header, on_chain) {
         return Err(Invalid::HeaderMismatch(field));
     }
-    if !session.suppliers.iter().any(|member| member.operator_address == supplier) {
+    if !session
+        .suppliers
+        .iter()
+        .any(|member| member.operator_address == supplier)
+    {
         return Err(Invalid::SupplierNotInSession(supplier.to_owned()));
     }
     let service = header.service_id.as_str();
@@ -195,7 +211,9 @@ async fn fetch(
     )?;
     let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Invalid::HeaderMismatch("service_id"));
     Ok(SessionContext {
-        supplier: supplier.parse().map_err(|_| Invalid::SupplierNotInSession(supplier.to_owned()))?,
+        supplier: supplier
+            .parse()
+            .map_err(|_| Invalid::SupplierNotInSession(supplier.to_owned()))?,
         windows: Windows::of(&params, end),
         target,
         // The chain counts at least one for a service that says nothing.
@@ -217,7 +235,11 @@ async fn fetch_ring(chain: &ChainClient, application: &str, end: Height) -> Resu
         QueryError::NotFound(text) => Invalid::NoSession(text),
         other => unavailable(other),
     })?;
-    let mut ring = Ring { keys: Vec::new(), has_placeholder: false, read_at };
+    let mut ring = Ring {
+        keys: Vec::new(),
+        has_placeholder: false,
+        read_at,
+    };
     for member in ring_addresses(&record, end) {
         if member == PLACEHOLDER_ADDRESS {
             ring.keys.push(PublicKey::PLACEHOLDER);
@@ -227,7 +249,11 @@ async fn fetch_ring(chain: &ChainClient, application: &str, end: Height) -> Resu
         let key = match chain.public_key(&member).await {
             Ok(key) => PublicKey::parse(&key).map_err(|_| Invalid::MemberWithoutKey(member))?,
             Err(QueryError::NotFound(_)) => {
-                tracing::warn!(application, member, "ring member has no public key on chain: its relays are refused");
+                tracing::warn!(
+                    application,
+                    member,
+                    "ring member has no public key on chain: its relays are refused"
+                );
                 return Err(Invalid::MemberWithoutKey(member));
             }
             Err(error) => return Err(unavailable(error)),

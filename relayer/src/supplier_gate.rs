@@ -36,7 +36,11 @@ pub(crate) enum Admission {
 
 impl SupplierGate {
     pub fn new(store: Store, keys: KeySet) -> Self {
-        Self { store, keys, own: ArcSwap::default() }
+        Self {
+            store,
+            keys,
+            own: ArcSwap::default(),
+        }
     }
 
     /// Reads the registry for our own suppliers; what cannot be read stays as it was.
@@ -101,12 +105,16 @@ fn judge(entry: &SupplierEntry, service: &ServiceId, is_ours: bool) -> Result<Ad
                 SupplierStatus::Unstaking => "unstaking",
                 SupplierStatus::NotStaked => "not_staked",
             };
-            Err(Refusal::SupplierInactive { supplier: supplier(), status: status.to_owned() })
+            Err(Refusal::SupplierInactive {
+                supplier: supplier(),
+                status: status.to_owned(),
+            })
         }
         Some(false) if entry.services.is_empty() => Err(Refusal::SupplierWithoutServices(supplier())),
-        Some(false) => {
-            Err(Refusal::SupplierNotStakedFor { supplier: supplier(), service: service.as_str().to_owned() })
-        }
+        Some(false) => Err(Refusal::SupplierNotStakedFor {
+            supplier: supplier(),
+            service: service.as_str().to_owned(),
+        }),
     }
 }
 
@@ -133,18 +141,33 @@ mod tests {
     fn registry_is_authoritative_also_over_a_held_key() {
         let service: ServiceId = "eth".parse().unwrap();
         let judged = |status, staked, services: &[&str]| judge(&entry(status, staked, services), &service, true);
-        assert_eq!(judged(SupplierStatus::Active, true, &["eth"]), Ok(Admission::Registered));
-        assert_eq!(judged(SupplierStatus::Unstaking, true, &["eth"]), Ok(Admission::Registered));
+        assert_eq!(
+            judged(SupplierStatus::Active, true, &["eth"]),
+            Ok(Admission::Registered)
+        );
+        assert_eq!(
+            judged(SupplierStatus::Unstaking, true, &["eth"]),
+            Ok(Admission::Registered)
+        );
         assert_eq!(judged(SupplierStatus::Active, true, &[]), Ok(Admission::OwnKeyOnly));
         let supplier = || "pokt1s".to_owned();
         assert_eq!(
             judged(SupplierStatus::NotStaked, false, &["eth"]),
-            Err(Refusal::SupplierInactive { supplier: supplier(), status: "not_staked".into() })
+            Err(Refusal::SupplierInactive {
+                supplier: supplier(),
+                status: "not_staked".into()
+            })
         );
-        assert_eq!(judged(SupplierStatus::Unstaking, true, &[]), Err(Refusal::SupplierWithoutServices(supplier())));
+        assert_eq!(
+            judged(SupplierStatus::Unstaking, true, &[]),
+            Err(Refusal::SupplierWithoutServices(supplier()))
+        );
         assert_eq!(
             judged(SupplierStatus::Active, true, &["other"]),
-            Err(Refusal::SupplierNotStakedFor { supplier: supplier(), service: "eth".into() })
+            Err(Refusal::SupplierNotStakedFor {
+                supplier: supplier(),
+                service: "eth".into()
+            })
         );
     }
 }

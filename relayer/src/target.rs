@@ -37,7 +37,11 @@ impl Target {
     /// Reads `url` (`host:port` counts as `http://host:port`); `base_path`, when not empty, stands for the URL's path.
     pub fn parse(url: &str, base_path: Option<&str>) -> Result<Self, TargetError> {
         let malformed = || TargetError::Malformed(url.to_owned());
-        let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let with_scheme = if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("http://{url}")
+        };
         let uri: Uri = with_scheme.parse().map_err(|_: InvalidUri| malformed())?;
         let parts = uri.into_parts();
         let scheme = parts.scheme.ok_or_else(malformed)?;
@@ -47,16 +51,30 @@ impl Target {
         let authority = parts.authority.ok_or_else(malformed)?;
         let own = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
         let base = base_path.map_or("", |path| path.trim_end_matches('/'));
-        let prefix = if base.is_empty() { own.path().trim_end_matches('/') } else { base };
-        let prefix = if prefix.is_empty() || prefix.starts_with('/') { prefix.to_owned() } else { format!("/{prefix}") };
-        Ok(Self { scheme, authority, prefix, query: own.query().filter(|query| !query.is_empty()).map(str::to_owned) })
+        let prefix = if base.is_empty() {
+            own.path().trim_end_matches('/')
+        } else {
+            base
+        };
+        let prefix = if prefix.is_empty() || prefix.starts_with('/') {
+            prefix.to_owned()
+        } else {
+            format!("/{prefix}")
+        };
+        Ok(Self {
+            scheme,
+            authority,
+            prefix,
+            query: own.query().filter(|query| !query.is_empty()).map(str::to_owned),
+        })
     }
 
     /// The whole URL for an inner request to `url`, whose scheme, host and fragment say nothing.
     pub fn join(&self, url: &str) -> Result<Uri, Unusable> {
         let (path, query) = path_and_query(url);
         // One buffer a relay: the path and query as they go on the wire.
-        let mut out = String::with_capacity(self.prefix.len() + url.len() + 8 + self.query.as_ref().map_or(0, String::len));
+        let mut out =
+            String::with_capacity(self.prefix.len() + url.len() + 8 + self.query.as_ref().map_or(0, String::len));
         let client = if path == "/" { "" } else { path };
         if !has_prefix(client, &self.prefix) {
             out.push_str(&self.prefix);
@@ -120,17 +138,23 @@ fn path_and_query(url: &str) -> (&str, Option<&str>) {
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
 /// Whether `path` is `prefix` or below it, so that the prefix is not doubled.
 fn has_prefix(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Appends text that is already in a URL's form; escapes only what could not stand in a request line.
 fn push_url_text(out: &mut String, text: &str) -> Result<(), Unusable> {
-    if text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`')) {
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`'))
+    {
         out.push_str(text);
         return Ok(());
     }
@@ -154,7 +178,10 @@ fn dots(segment: &str) -> usize {
     let mut rest = segment;
     let mut count = 0;
     while !rest.is_empty() {
-        let stripped = rest.strip_prefix('.').or_else(|| rest.strip_prefix("%2e")).or_else(|| rest.strip_prefix("%2E"));
+        let stripped = rest
+            .strip_prefix('.')
+            .or_else(|| rest.strip_prefix("%2e"))
+            .or_else(|| rest.strip_prefix("%2E"));
         match stripped {
             Some(after) if count < 2 => (rest, count) = (after, count + 1),
             _ => return 0,
@@ -200,7 +227,10 @@ mod tests {
     }
 
     fn path(base_path: &str, url: &str) -> String {
-        joined("http://b:1", Some(base_path), url).strip_prefix("http://b:1").unwrap().to_owned()
+        joined("http://b:1", Some(base_path), url)
+            .strip_prefix("http://b:1")
+            .unwrap()
+            .to_owned()
     }
 
     #[test]
@@ -227,7 +257,10 @@ mod tests {
 
     #[test]
     fn raw_path_and_query_pass_byte_for_byte() {
-        assert_eq!(path("", "/denoms/ibc%2FABC%20x/?b=2&a=1&flag&c=1;2&d=a+b%20c"), "/denoms/ibc%2FABC%20x/?b=2&a=1&flag&c=1;2&d=a+b%20c");
+        assert_eq!(
+            path("", "/denoms/ibc%2FABC%20x/?b=2&a=1&flag&c=1;2&d=a+b%20c"),
+            "/denoms/ibc%2FABC%20x/?b=2&a=1&flag&c=1;2&d=a+b%20c"
+        );
         assert_eq!(joined("http://b:1/?key=k", None, "/x?a=1"), "http://b:1/x?a=1&key=k");
         assert_eq!(joined("http://b:1/?key=k", None, "/x"), "http://b:1/x?key=k");
     }
@@ -249,7 +282,10 @@ mod tests {
 
     #[test]
     fn other_schemes_are_refused() {
-        assert_eq!(Target::parse("ws://b", None).unwrap_err(), TargetError::Scheme("ws://b".into()));
+        assert_eq!(
+            Target::parse("ws://b", None).unwrap_err(),
+            TargetError::Scheme("ws://b".into())
+        );
         assert!(matches!(Target::parse("http://", None), Err(TargetError::Malformed(_))));
     }
 

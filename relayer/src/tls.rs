@@ -17,7 +17,13 @@ pub(crate) fn connector(tcp: HttpConnector, needs_roots: bool) -> io::Result<Htt
     let config = if needs_roots {
         builder.with_native_roots()?.with_no_client_auth()
     } else {
-        builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+        builder
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()
     };
-    Ok(HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_all_versions().wrap_connector(tcp))
+    Ok(HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(tcp))
 }

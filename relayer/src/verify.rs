@@ -45,7 +45,11 @@ impl Verifier {
     /// is found out about its timing stays true.
     pub async fn verify(&self, relay: ReceivedRelay) -> Result<VerifiedRelay, Box<(ReceivedRelay, Invalid)>> {
         match self.check(&relay).await {
-            Ok(context) => Ok(VerifiedRelay { relay, context, _verified: () }),
+            Ok(context) => Ok(VerifiedRelay {
+                relay,
+                context,
+                _verified: (),
+            }),
             Err(invalid) => Err(Box::new((relay, invalid))),
         }
     }

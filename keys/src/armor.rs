@@ -119,7 +119,7 @@ fn parse(text: &str) -> Result<Armor<'_>, KeyFault> {
     })
 }
 
-/// OpenPGP's checksum (RFC 4880 §6.1), big-endian.
+/// The checksum of `OpenPGP` (RFC 4880 §6.1), big-endian.
 fn crc24(bytes: &[u8]) -> [u8; 3] {
     let mut sum: u32 = 0x00b7_04ce;
     for byte in bytes {

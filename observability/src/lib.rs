@@ -1,1 +1,11 @@
-//! Logs, metrics and the HTTP endpoints that show them.
+//! Logs that never block, and the small HTTP server that shows metrics and probes.
+//!
+//! Touches standard error and one listening socket. Metrics themselves are declared beside the code
+//! that feeds them; here is only how they are shown.
+
+mod logs;
+mod probes;
+
+pub use logs::{LogError, LogFormat, LogGuard, LogSettings, start_logs};
+pub use probes::{ProbeServer, Readiness};
+pub use prometheus;

@@ -124,7 +124,7 @@ fn file_name(key: &str) -> String {
 
 fn read(path: &Path, password: &str) -> Result<SigningKey, KeyFault> {
     let item = jwe::open(&std::fs::read(path)?, password)?;
-    record::signing_key(&*record::item_data(&item)?)
+    record::signing_key(&record::item_data(&item)?)
 }
 
 #[cfg(test)]

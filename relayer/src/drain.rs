@@ -30,6 +30,8 @@ struct State {
 }
 
 /// What the chain's height says about sessions (see [`Drain::advance`]).
+// Each is the first of the sessions that its name speaks of.
+#[allow(clippy::struct_field_names)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Horizon {
     /// Least end height of a session that may still take relays.

@@ -43,6 +43,8 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Creates the series and registers them; fails only when another relayer already did with this registry.
+    // A table; cut in two it would only be harder to read.
+    #[allow(clippy::too_many_lines)]
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             let counter = IntCounterVec::new(options(name, help), labels)?;

@@ -123,7 +123,7 @@ impl Pipeline {
             self.metrics
                 .dropped
                 .with_label_values(&[service.id.as_str(), reason])
-                .inc()
+                .inc();
         };
         let mut waiting = relay;
         let verified = loop {

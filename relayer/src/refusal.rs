@@ -134,8 +134,11 @@ impl Refusal {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::UnreadableBody | Self::Undecodable | Self::MissingSupplier => StatusCode::BAD_REQUEST,
-            Self::ImplausibleHeights | Self::UpgradeRequired => StatusCode::BAD_REQUEST,
+            Self::UnreadableBody
+            | Self::Undecodable
+            | Self::MissingSupplier
+            | Self::ImplausibleHeights
+            | Self::UpgradeRequired => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge | Self::BodyTooLargeForService => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotConfigured | Self::Unsigned => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnknownService(_) => StatusCode::NOT_FOUND,

@@ -33,8 +33,10 @@ const SETTLE_GRACE: Duration = Duration::from_secs(10);
 const WATERMARK_EVERY: Duration = Duration::from_millis(250);
 /// How long a watermark counts.
 const WATERMARK_TTL: Duration = Duration::from_secs(5);
-/// A write must be confirmed this long before the last one stops counting.
-const WATERMARK_MARGIN: Duration = Duration::from_secs(1);
+/// After this long without a confirmed write, the last one no longer counts here: well before it does for miners.
+const WATERMARK_TRUST: Duration = Duration::from_secs(4);
+/// How long a write may take.
+const WATERMARK_WRITE: Duration = Duration::from_secs(1);
 /// Between two looks for ring tables that are due.
 const TABLES_EVERY: Duration = Duration::from_millis(50);
 /// The first look into the supplier registry delays the start no longer.
@@ -289,7 +291,7 @@ impl Watermarks {
             }
             // What is closed stays closed: first of all it must be known whether Redis is there.
             if let (Some((_, horizon)), false) = (known, is_first) {
-                let is_told = confirmed_at.is_some_and(|at| at.elapsed() < WATERMARK_TTL - WATERMARK_MARGIN);
+                let is_told = confirmed_at.is_some_and(|at| at.elapsed() < WATERMARK_TRUST);
                 self.drain.advance(if is_told {
                     horizon
                 } else {
@@ -300,7 +302,7 @@ impl Watermarks {
             let write = self
                 .store
                 .write_watermark(&instance, self.drain.watermark(height), WATERMARK_TTL);
-            match tokio::time::timeout(WATERMARK_MARGIN, write).await {
+            match tokio::time::timeout(WATERMARK_WRITE, write).await {
                 Ok(Ok(())) => confirmed_at = Some(began),
                 Ok(Err(error)) => tracing::debug!(%error, "watermark not written"),
                 Err(_) => tracing::debug!("watermark not written in time"),

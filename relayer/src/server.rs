@@ -30,7 +30,7 @@ const STREAMS_PER_CONNECTION: u32 = 250;
 /// Largest head of a request.
 const HEAD_BYTES: usize = 1 << 20;
 /// How long a connection may wait for a whole request head, between requests too.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 /// After a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

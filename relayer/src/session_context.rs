@@ -25,7 +25,7 @@ use crate::refusal::Invalid;
 /// Most contexts that are kept; the least used go first.
 const CONTEXTS: u64 = 65_536;
 /// A context that no relay asks for is of a session that is over.
-const IDLE: Duration = Duration::from_secs(30 * 60);
+const IDLE: Duration = Duration::from_mins(30);
 /// How old a ring must be before it is read again for a stranger's sake.
 const RING_REFRESH: Duration = Duration::from_secs(15);
 
@@ -144,9 +144,10 @@ impl SessionContexts {
             header: header.clone(),
             supplier: supplier.to_owned(),
         };
-        let fetched = self.cache.try_get_with(key, async {
+        // Boxed: every relay's future would have to be as large as this rare one.
+        let fetched = Box::pin(self.cache.try_get_with(key, async {
             fetch(&self.chain, header, supplier, current).await.map(Arc::new)
-        });
+        }));
         fetched.await.map_err(|invalid| (*invalid).clone())
     }
 
@@ -155,7 +156,7 @@ impl SessionContexts {
         if context.ring.load().read_at.elapsed() < RING_REFRESH {
             return Ok(None);
         }
-        let ring = Arc::new(fetch_ring(&self.chain, &context.application, context.end).await?);
+        let ring = Arc::new(Box::pin(fetch_ring(&self.chain, &context.application, context.end)).await?);
         context.ring.store(ring.clone());
         Ok(Some(ring))
     }
@@ -179,7 +180,7 @@ async fn fetch(
         Height(header.session_start_block_height),
         Height(header.session_end_block_height),
     );
-    let params = chain.shared_params_at(end).await.map_err(unavailable)?;
+    let params = chain.shared_params_at(end).await.map_err(|error| unavailable(&error))?;
     let height = admission::target_height(header, current, &params).map_err(|_| Invalid::Expired)?;
     let session = chain
         .session(&header.application_address, &header.service_id, height)
@@ -187,7 +188,7 @@ async fn fetch(
         .map_err(|error| match error {
             QueryError::NotFound(text) => Invalid::NoSession(text),
             QueryError::Refused { message, .. } => Invalid::NoSession(message),
-            other => unavailable(other),
+            other => unavailable(&other),
         })?;
     let on_chain = session
         .header
@@ -205,8 +206,18 @@ async fn fetch(
     }
     let service = header.service_id.as_str();
     let (target, compute_units, ring) = tokio::try_join!(
-        async { chain.difficulty_target_at(service, start).await.map_err(unavailable) },
-        async { chain.compute_units_at(service, start).await.map_err(unavailable) },
+        async {
+            chain
+                .difficulty_target_at(service, start)
+                .await
+                .map_err(|error| unavailable(&error))
+        },
+        async {
+            chain
+                .compute_units_at(service, start)
+                .await
+                .map_err(|error| unavailable(&error))
+        },
         fetch_ring(chain, &header.application_address, end),
     )?;
     let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Invalid::HeaderMismatch("service_id"));
@@ -233,7 +244,7 @@ async fn fetch_ring(chain: &ChainClient, application: &str, end: Height) -> Resu
     let read_at = Instant::now();
     let record = chain.application(application).await.map_err(|error| match error {
         QueryError::NotFound(text) => Invalid::NoSession(text),
-        other => unavailable(other),
+        other => unavailable(&other),
     })?;
     let mut ring = Ring {
         keys: Vec::new(),
@@ -256,13 +267,13 @@ async fn fetch_ring(chain: &ChainClient, application: &str, end: Height) -> Resu
                 );
                 return Err(Invalid::MemberWithoutKey(member));
             }
-            Err(error) => return Err(unavailable(error)),
+            Err(error) => return Err(unavailable(&error)),
         };
         ring.keys.push(key);
     }
     Ok(ring)
 }
 
-fn unavailable(error: QueryError) -> Invalid {
+fn unavailable(error: &QueryError) -> Invalid {
     Invalid::ChainUnavailable(error.to_string())
 }

@@ -84,7 +84,8 @@ impl SupplierGate {
                 Some(None) | None => Ok(Admission::OwnKeyOnly),
             };
         }
-        let lookup = tokio::time::timeout(FOREIGN_LOOKUP, self.store.supplier(supplier));
+        // Boxed: rare, and large.
+        let lookup = Box::pin(tokio::time::timeout(FOREIGN_LOOKUP, self.store.supplier(supplier)));
         match lookup.await {
             Ok(Ok(Some(entry))) => judge(&entry, service, false),
             Ok(Ok(None)) => Err(Refusal::SupplierUnregistered(supplier.to_owned())),

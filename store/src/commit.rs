@@ -1,18 +1,7 @@
-use bytes::Bytes;
+use pocket_smst::Changes;
 use redis::Script;
 
 use crate::{Lease, SessionRecord, SessionState, Store, StoreError, StreamId, session::now};
-
-/// What a commit does to a session's stored tree. Node keys are 48-byte digests.
-#[derive(Clone, Copy, Debug)]
-pub struct TreeChanges<'a> {
-    /// Nodes to write.
-    pub set: &'a [([u8; 48], Bytes)],
-    /// Nodes that no root reaches any more.
-    pub removed: &'a [[u8; 48]],
-    /// The root that the written nodes make up.
-    pub root: &'a [u8; 48],
-}
 
 /// A batch of relays of one session on its way into Redis.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +11,7 @@ pub struct SessionCommit<'a> {
     /// The session as it will be: its counters are those of the new root.
     pub record: &'a SessionRecord,
     /// The tree's change; `None` when the batch had nothing new.
-    pub tree: Option<TreeChanges<'a>>,
+    pub tree: Option<&'a Changes>,
     /// Stream entries whose relays the new root holds, or which can never be in a tree.
     pub acknowledged: &'a [StreamId],
 }
@@ -85,7 +74,7 @@ impl Store {
             .arg(keys.consumer_group())
             .arg(now());
         call.arg(commit.record.relays).arg(commit.record.compute_units.0);
-        call.arg(commit.tree.map_or(&[][..], |tree| &tree.root[..]));
+        call.arg(commit.tree.map_or(&[][..], |tree| tree.root.as_ref()));
 
         let fixed = if commit.tree.is_some() {
             commit.record.fixed_fields()
@@ -96,7 +85,9 @@ impl Store {
         for (name, value) in fixed {
             call.arg(name).arg(value);
         }
-        let (removed, set) = commit.tree.map_or((&[][..], &[][..]), |tree| (tree.removed, tree.set));
+        let (removed, set) = commit
+            .tree
+            .map_or((&[][..], &[][..]), |tree| (&tree.removed[..], &tree.set[..]));
         call.arg(removed.len());
         for digest in removed {
             call.arg(hex::encode(digest));

@@ -20,7 +20,7 @@ mod tree;
 mod watermark;
 
 pub use blocks::BlockEvent;
-pub use commit::{SessionCommit, TreeChanges};
+pub use commit::SessionCommit;
 pub use connection::{Store, StoreConfig};
 pub use error::StoreError;
 pub use keys::{Keys, Namespace};

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use pocket_protocol::{SessionId, SupplierAddress};
+use pocket_smst::{Digest, NodeStore};
 use redis::Script;
 
 use crate::{Lease, Store, StoreError};
@@ -18,14 +19,14 @@ pub struct TreeStore {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TreeRoots {
     /// The root that was or will be claimed: the tree is sealed.
-    pub claimed: Option<[u8; 48]>,
+    pub claimed: Option<Digest>,
     /// The root up to the last commit.
-    pub live: Option<[u8; 48]>,
+    pub live: Option<Digest>,
 }
 
 impl TreeRoots {
     /// Where to go on from: the claimed root, else the live one, else an empty tree.
-    pub fn current(&self) -> Option<[u8; 48]> {
+    pub fn current(&self) -> Option<Digest> {
         self.claimed.or(self.live)
     }
 }
@@ -45,7 +46,7 @@ impl Store {
         get.arg(self.keys().tree_root(supplier, session))
             .arg(self.keys().tree_live_root(supplier, session));
         let (claimed, live): (Option<Bytes>, Option<Bytes>) = self.query(&get).await?;
-        let root = |bytes: Option<Bytes>| bytes.and_then(|bytes| bytes.as_ref().try_into().ok());
+        let root = |bytes: Option<Bytes>| bytes.and_then(|bytes| Digest::try_from(bytes.as_ref()).ok());
         Ok(TreeRoots {
             claimed: root(claimed),
             live: root(live),
@@ -58,9 +59,7 @@ impl Store {
         lease: &Lease,
         supplier: &SupplierAddress,
         session: &SessionId,
-        root: &[u8; 48],
-        count: u64,
-        sum: u64,
+        root: &Digest,
     ) -> Result<(), StoreError> {
         let script = Script::new(
             "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -69,7 +68,9 @@ impl Store {
         let mut call = script.prepare_invoke();
         call.key(lease.key()).key(self.keys().tree_root(supplier, session));
         call.key(self.keys().tree_stats(supplier, session));
-        call.arg(lease.token()).arg(&root[..]).arg(format!("{count}:{sum}"));
+        call.arg(lease.token())
+            .arg(root.as_ref())
+            .arg(format!("{}:{}", root.count(), root.sum()));
         fenced(self.script(&call).await?)
     }
 
@@ -95,9 +96,10 @@ impl Store {
     }
 }
 
-impl TreeStore {
-    /// The stored bytes of each digest, `None` where the store has none.
-    pub async fn nodes(&self, digests: &[[u8; 48]]) -> Result<Vec<Option<Bytes>>, StoreError> {
+impl NodeStore for TreeStore {
+    type Error = StoreError;
+
+    async fn get_many(&self, digests: &[Digest]) -> Result<Vec<Option<Bytes>>, StoreError> {
         let mut nodes = Vec::with_capacity(digests.len());
         for chunk in digests.chunks(NODES_A_COMMAND) {
             let mut get = redis::cmd("HMGET");
@@ -109,7 +111,9 @@ impl TreeStore {
         }
         Ok(nodes)
     }
+}
 
+impl TreeStore {
     /// Number of stored nodes.
     pub async fn count(&self) -> Result<u64, StoreError> {
         self.store.query(redis::cmd("HLEN").arg(&self.key)).await

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pocket_protocol::{ComputeUnits, Height, ServiceId, SessionId, SupplierAddress};
+use pocket_smst::{Changes, Digest, NodeStore};
 use pocket_store::{
     Lease, LeaseKind, PrivateRedis, PublisherConfig, RelayPublisher, SessionCommit, SessionRecord, SessionState, Store,
-    StoreConfig, StoreError, StreamConsumer, StreamId, TreeChanges, Watermark,
+    StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -111,16 +112,16 @@ async fn commit_stores_tree_record_and_acknowledgement_together() {
     let set: Vec<_> = (0..5000u32)
         .map(|i| (digest(i), Bytes::from(vec![i as u8; 3])))
         .collect();
-    let root = [9; 48];
-    let tree = TreeChanges {
-        set: &set,
-        removed: &[],
-        root: &root,
+    let root = Digest::new([9; 48]);
+    let tree = Changes {
+        set,
+        removed: Vec::new(),
+        root,
     };
     let commit = SessionCommit {
         lease: &lease,
         record: &record,
-        tree: Some(tree),
+        tree: Some(&tree),
         acknowledged: &ids,
     };
     // Twice, as after a lost answer.
@@ -140,19 +141,19 @@ async fn commit_stores_tree_record_and_acknowledgement_together() {
     assert_eq!((roots.live, roots.claimed), (Some(root), None));
     let stored = world.store.tree(&supplier(), &record.session);
     assert_eq!(stored.count().await.unwrap(), 5000);
-    let nodes = stored.nodes(&[digest(4999), digest(70_000)]).await.unwrap();
+    let nodes = stored.get_many(&[digest(4999), digest(70_000)]).await.unwrap();
     assert_eq!(nodes, [Some(Bytes::from(vec![4999u32 as u8; 3])), None]);
 
     let removed: Vec<_> = (0..4500).map(digest).collect();
-    let tree = TreeChanges {
-        set: &[],
-        removed: &removed,
-        root: &root,
+    let tree = Changes {
+        set: Vec::new(),
+        removed,
+        root,
     };
     world
         .store
         .commit(&SessionCommit {
-            tree: Some(tree),
+            tree: Some(&tree),
             ..commit
         })
         .await
@@ -161,7 +162,7 @@ async fn commit_stores_tree_record_and_acknowledgement_together() {
 
     world
         .store
-        .seal_tree(&lease, &supplier(), &record.session, &root, 2, 84)
+        .seal_tree(&lease, &supplier(), &record.session, &root)
         .await
         .unwrap();
     assert_eq!(
@@ -310,8 +311,8 @@ async fn miners_see_each_other_live_and_leave() {
     assert_eq!(world.store.heartbeat("c", TTL).await.unwrap(), ["c"]);
 }
 
-fn digest(number: u32) -> [u8; 48] {
+fn digest(number: u32) -> Digest {
     let mut digest = [0; 48];
     digest[..4].copy_from_slice(&number.to_be_bytes());
-    digest
+    Digest::new(digest)
 }

@@ -1,0 +1,1 @@
+//! A whole relay mining set-up on one machine, for the demo and for end-to-end tests.

@@ -51,5 +51,5 @@ pub fn counter(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> u64 
         };
         labels.iter().all(has)
     });
-    chosen.map(|metric| metric.get_counter().value() as u64).sum()
+    chosen.map(|metric| metric.get_counter().get_value() as u64).sum()
 }

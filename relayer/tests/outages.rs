@@ -182,7 +182,6 @@ async fn answer_that_comes_too_late_to_be_claimed_is_not_served_for_free() {
     world.backend.wait_until_asked(1).await;
     world.advance_to(6).await;
     wait_for_watermark(&world, |watermark| watermark.height >= Height(6)).await;
-    // One more, after the horizon of that height has been taken in.
     world.backend.release();
     let reply = open.await.unwrap();
     assert_eq!(

@@ -265,7 +265,7 @@ async fn open_relay_is_answered_and_mined_while_the_relayer_shuts_down() {
 }
 
 #[tokio::test]
-async fn gateway_that_is_delegated_to_later_is_let_in_after_the_ring_is_read_again() {
+async fn application_without_gateways_signs_alone_and_is_counted() {
     let localnet = Localnet {
         delegate: false,
         ..Localnet::default()
@@ -276,13 +276,12 @@ async fn gateway_that_is_delegated_to_later_is_let_in_after_the_ring_is_read_aga
     })
     .await;
     let relay = world.relay().await;
-    // Not yet a member.
+    // It delegates to nobody.
     assert_eq!(relay.send(&world.url()).await.status.as_u16(), 403);
-    // The placeholder stands in for gateways: everybody can sign with it.
-    let mut placeholder = relay.clone();
-    placeholder.signer = "app1".to_owned();
-    placeholder.ring = vec!["app1".to_owned(), "app1".to_owned()];
-    placeholder.send(&world.url()).await.answer("supplier1");
+    let mut alone = relay.clone();
+    alone.signer = "app1".to_owned();
+    alone.ring = vec!["app1".to_owned(), "app1".to_owned()];
+    alone.send(&world.url()).await.answer("supplier1");
     assert_eq!(
         world.counted("ha_relayer_placeholder_rings_total", &[("service_id", "svc-http")]),
         1

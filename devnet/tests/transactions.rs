@@ -41,11 +41,11 @@ fn refused(result: &TxResult, code: u32, text: &str) {
     assert!(result.log.contains(text), "{}", result.log);
 }
 
-fn in_seconds(chain: &Chain, seconds: i64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp {
+fn in_seconds(chain: &Chain, seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp {
         seconds: chain.time().unix_timestamp() + seconds,
         nanos: 7,
-    })
+    }
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn timeout_height_that_has_passed_is_refused() {
 #[test]
 fn timeout_that_has_passed_is_refused() {
     refused(
-        &check(|draft, chain| draft.body.timeout_timestamp = in_seconds(chain, -1)),
+        &check(|draft, chain| draft.body.timeout_timestamp = Some(in_seconds(chain, -1))),
         42,
         "tx timeout",
     );
@@ -198,7 +198,7 @@ fn unordered_transaction_needs_a_near_timeout_and_no_sequence() {
         check(move |draft, chain| {
             draft.body.unordered = true;
             draft.sequence = sequence;
-            draft.body.timeout_timestamp = seconds.and_then(|seconds| in_seconds(chain, seconds));
+            draft.body.timeout_timestamp = seconds.map(|seconds| in_seconds(chain, seconds));
         })
     };
     refused(&unordered(None, 0), 18, "must have timeout_timestamp set");
@@ -215,7 +215,7 @@ fn unordered_transaction_needs_a_near_timeout_and_no_sequence() {
 fn unordered_timeout_can_be_used_once() {
     let (mut world, mut draft) = world();
     draft.body.unordered = true;
-    draft.body.timeout_timestamp = in_seconds(&world.chain, 60);
+    draft.body.timeout_timestamp = Some(in_seconds(&world.chain, 60));
     assert_eq!(world.block([draft.sign()])[0].code, 0);
     draft.body.memo = "other bytes".to_owned();
     refused(

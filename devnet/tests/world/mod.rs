@@ -193,7 +193,7 @@ pub struct Work {
 }
 
 impl Work {
-    fn new(header: SessionHeader, supplier: Actor, relays: usize) -> Self {
+    pub fn new(header: SessionHeader, supplier: Actor, relays: usize) -> Self {
         let leaves = (0..relays).map(|index| {
             let relay = relay(&header, &supplier, index);
             Leaf::of_relay(&relay.hash, &relay.bytes, 100)

@@ -1,0 +1,57 @@
+# What one can do here. `make` alone lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Vector folder that `make vectors` checks; the project's own copy by default.
+VECTORS ?= tests/vectors
+# Relays and sessions of `make e2e`.
+RELAYS ?= 2000
+SESSIONS ?= 3
+# All that is run here is built in one profile, so that dependencies are built once.
+BINARIES = $${CARGO_TARGET_DIR:-target}/debug
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: tools
+tools: ## Install what the tests need besides Rust (redis-server, by apt)
+	@deploy/install-tools redis-server
+
+.PHONY: build
+build: ## Build the release binary, target/release/relay-miner
+	cargo build --release --locked --package relay-miner
+
+.PHONY: binaries
+binaries:
+	cargo build --workspace --bins --locked
+
+.PHONY: demo
+demo: tools binaries ## Serve, claim and prove relays on a chain in this process, live in the terminal
+	$(BINARIES)/relay-miner demo
+
+.PHONY: test
+test: tools ## Run every test: units, properties, golden vectors, real Redis, the verifying devnet
+	cargo test --workspace --locked
+
+.PHONY: vectors
+vectors: ## Check golden vectors: make vectors VECTORS=DIR
+	cargo run --quiet --locked --package pocket-conformance -- $(VECTORS)
+
+.PHONY: e2e
+e2e: tools binaries ## The whole way on the real chain (needs Go 1.26): ends with a JSON line
+	$(BINARIES)/e2e --chain real --relays $(RELAYS) --sessions $(SESSIONS)
+
+.PHONY: bench
+bench: ## Measure: criterion, instruction counts, and a loopback load beside a raw proxy
+	deploy/bench
+
+.PHONY: lint
+lint: ## Formatting, clippy and documentation, with warnings as errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+.PHONY: ci
+ci: ## What the continuous integration runs
+	.ci/run

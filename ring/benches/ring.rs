@@ -59,7 +59,7 @@ fn verifying(criterion: &mut Criterion) {
         .expect("the signer is a member")
         .to_bytes();
     criterion.bench_function("parse/2", |bencher| {
-        bencher.iter(|| RingSignature::parse(black_box(&bytes)))
+        bencher.iter(|| RingSignature::parse(black_box(&bytes)));
     });
     criterion.bench_function("warm/2 new keys", |bencher| {
         let ring = ring_of(2);

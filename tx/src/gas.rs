@@ -30,6 +30,12 @@ pub enum GasPriceError {
 }
 
 impl GasPrice {
+    /// The price in steps of 10^-18 upokt; `None` beyond 64 bits of whole upokt.
+    pub fn of_atto(atto_upokt: u128) -> Option<Self> {
+        let (whole, fraction) = (atto_upokt / ONE, atto_upokt % ONE);
+        Some(Self { whole: u64::try_from(whole).ok()?, fraction: fraction as u64 })
+    }
+
     /// The fee for a gas limit: the exact product, rounded up to a whole upokt.
     pub fn fee(self, gas_limit: u64) -> Upokt {
         let gas = u128::from(gas_limit);
@@ -52,7 +58,10 @@ impl FromStr for GasPrice {
     type Err = GasPriceError;
 
     fn from_str(text: &str) -> Result<Self, GasPriceError> {
-        let number = text.trim().strip_suffix(DENOMINATION).ok_or(GasPriceError::Denomination)?;
+        let number = text
+            .trim()
+            .strip_suffix(DENOMINATION)
+            .ok_or(GasPriceError::Denomination)?;
         let (whole, places) = number.split_once('.').unwrap_or((number, "0"));
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(whole) || !digits(places) || places.len() > PLACES {
@@ -60,7 +69,9 @@ impl FromStr for GasPrice {
         }
         Ok(Self {
             whole: whole.parse().map_err(|_| GasPriceError::Number)?,
-            fraction: format!("{places:0<PLACES$}").parse().map_err(|_| GasPriceError::Number)?,
+            fraction: format!("{places:0<PLACES$}")
+                .parse()
+                .map_err(|_| GasPriceError::Number)?,
         })
     }
 }
@@ -107,14 +118,22 @@ mod tests {
     #[test]
     fn largest_fee_does_not_overflow() {
         let price = price("18446744073709551615.999999999999999999upokt");
-        assert_eq!(price.fee(u64::MAX), Upokt(u128::from(u64::MAX) << 64));
+        // 2^64 - 10^-18 upokt a unit: the missing part of each unit makes 18.4 upokt in all.
+        assert_eq!(price.fee(u64::MAX), Upokt((u128::from(u64::MAX) << 64) - 18));
     }
 
     #[test]
     fn text_that_is_no_price_is_refused() {
         assert_eq!("0.1".parse::<GasPrice>(), Err(GasPriceError::Denomination));
         assert_eq!("0.1pokt".parse::<GasPrice>(), Err(GasPriceError::Denomination));
-        for text in ["upokt", "-1upokt", "1.upokt", ".5upokt", "1e3upokt", "0.0000000000000000001upokt"] {
+        for text in [
+            "upokt",
+            "-1upokt",
+            "1.upokt",
+            ".5upokt",
+            "1e3upokt",
+            "0.0000000000000000001upokt",
+        ] {
             assert_eq!(text.parse::<GasPrice>(), Err(GasPriceError::Number), "{text}");
         }
     }

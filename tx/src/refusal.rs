@@ -72,14 +72,28 @@ impl ChainRefusal {
 }
 
 /// Registered texts of the modules; stable, unlike the details around them.
-const REGISTERED: [(&str, ChainRefusal); 18] = [
-    ("claim attempted outside of the session's claim window", ChainRefusal::TooLate),
-    ("proof attempted outside of the session's proof window", ChainRefusal::TooLate),
+const REGISTERED: [(&str, ChainRefusal); 23] = [
+    (
+        "claim attempted outside of the session's claim window",
+        ChainRefusal::TooLate,
+    ),
+    (
+        "proof attempted outside of the session's proof window",
+        ChainRefusal::TooLate,
+    ),
     ("proof not required", ChainRefusal::ProofNotRequired),
     ("claim not found", ChainRefusal::ClaimNotFound),
     ("invalid session ID", ChainRefusal::WrongSession),
     ("invalid session header", ChainRefusal::WrongSession),
+    ("invalid session start height", ChainRefusal::WrongSession),
+    ("invalid session end height", ChainRefusal::WrongSession),
     ("supplier not found", ChainRefusal::WrongSession),
+    ("invalid service in supplier", ChainRefusal::WrongSession),
+    ("application for session not found", ChainRefusal::WrongSession),
+    (
+        "supplier operator address does not match the claim or proof",
+        ChainRefusal::WrongSession,
+    ),
     ("mismatch: claim compute units", ChainRefusal::WrongComputeUnits),
     ("invalid root hash", ChainRefusal::WrongRoot),
     ("invalid proof", ChainRefusal::WrongProof),
@@ -96,7 +110,9 @@ const REGISTERED: [(&str, ChainRefusal); 18] = [
 /// The failing message's place in the transaction, from 0, as the log has it.
 pub fn message_index(log: &str) -> Option<usize> {
     let (_, rest) = log.split_once("message index: ")?;
-    let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = rest
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(rest.len());
     rest[..digits].parse().ok()
 }
 

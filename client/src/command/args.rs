@@ -1,5 +1,8 @@
 //! The options of `relay`: names and meanings are those of the Go peer's command, where it has them.
 
+// The texts are what `--help` prints.
+#![allow(clippy::doc_markdown, rustdoc::bare_urls)]
+
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
@@ -79,6 +82,8 @@ pub struct KeyArgs {
 /// Where the chain and the relayer are.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
+// Each is an option of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct NetworkArgs {
     /// Use the project's local network for all that is not given
     #[arg(long)]

@@ -154,19 +154,19 @@ mod tests {
         AppAddress::of_public_key(&SigningKey::from_bytes(&[byte; 32]).unwrap().public_key())
     }
 
-    fn hex(byte: u8) -> Option<String> {
-        Some(hex::encode([byte; 32]))
+    fn hex(byte: u8) -> String {
+        hex::encode([byte; 32])
     }
 
     #[test]
     fn application_signs_unless_there_is_a_gateway() {
         let mut args = KeyArgs {
-            app_priv_key: hex(1),
+            app_priv_key: Some(hex(1)),
             ..Default::default()
         };
         let alone = signatory(&args, None).unwrap();
         assert_eq!((alone.application_address(), alone.is_gateway()), (&address(1), false));
-        args.gateway_priv_key = hex(2);
+        args.gateway_priv_key = Some(hex(2));
         let with_gateway = signatory(&args, None).unwrap();
         assert_eq!(
             (with_gateway.application_address(), with_gateway.is_gateway()),
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn gateway_needs_no_more_of_the_application_than_its_address() {
         let mut args = KeyArgs {
-            gateway_priv_key: hex(2),
+            gateway_priv_key: Some(hex(2)),
             ..Default::default()
         };
         assert!(matches!(signatory(&args, None), Err(IdentityError::NoApplication)));

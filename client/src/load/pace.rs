@@ -53,12 +53,11 @@ impl Starts {
             self.due = Some(clock.moments.recv().await?);
         }
         loop {
-            let relay = match self.signed.try_recv() {
-                Ok(relay) => relay,
-                Err(_) => {
-                    self.waited += 1;
-                    self.signed.recv().await?
-                }
+            let relay = if let Ok(relay) = self.signed.try_recv() {
+                relay
+            } else {
+                self.waited += 1;
+                self.signed.recv().await?
             };
             // Signed for a session that ended meanwhile.
             if relay

@@ -72,18 +72,21 @@ impl Answer {
         if !rpc_type.is_json_rpc() {
             return None;
         }
-        #[derive(serde::Deserialize)]
-        struct Reply {
-            error: Option<Error>,
-        }
-        #[derive(serde::Deserialize)]
-        struct Error {
-            #[serde(default)]
-            code: i64,
-        }
         let error = serde_json::from_slice::<Reply>(&self.body).ok()?.error?;
         Some(format!("JSON-RPC error {}", error.code))
     }
+}
+
+/// What tells an error in a JSON-RPC reply. Errors in batches are not looked for.
+#[derive(serde::Deserialize)]
+struct Reply {
+    error: Option<ReplyError>,
+}
+
+#[derive(serde::Deserialize)]
+struct ReplyError {
+    #[serde(default)]
+    code: i64,
 }
 
 /// The signature covers the payload by its hash, so that the hash is checked too; a response without a hash is signed

@@ -11,7 +11,7 @@ pub enum RpcType {
     JsonRpc,
     /// Any HTTP request.
     Rest,
-    /// CometBFT's RPC: JSON-RPC 2.0 over HTTP.
+    /// `CometBFT`'s RPC: JSON-RPC 2.0 over HTTP.
     CometBft,
 }
 

@@ -69,6 +69,11 @@ impl RelaySession {
         &self.suppliers
     }
 
+    /// The keys among which the signer hides.
+    pub fn ring(&self) -> &[pocket_ring::PublicKey] {
+        self.signer.ring()
+    }
+
     /// The index of the supplier whose turn it is.
     pub(crate) fn next_supplier(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed) % self.suppliers.len()

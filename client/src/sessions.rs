@@ -196,3 +196,129 @@ impl OnChain {
 fn malformed(what: &str) -> RelayError {
     RelayError::Chain(QueryError::Malformed(what.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use pocket_devnet::{Actor, Devnet, DevnetConfig, Localnet};
+    use pocket_keys::SigningKey;
+    use pocket_protocol::AppAddress;
+    use pocket_query::NodeConfig;
+    use tokio::task::JoinHandle;
+    use tokio_util::sync::{CancellationToken, DropGuard};
+
+    use super::*;
+    use crate::ErrorKind;
+
+    /// A chain with two suppliers for `svc-http`, and a client's view of it.
+    struct World {
+        devnet: Devnet,
+        chain: ChainClient,
+        blocks: BlockFeed,
+        _follower: JoinHandle<()>,
+        _stop: DropGuard,
+    }
+
+    impl World {
+        async fn new(delegate: bool) -> Self {
+            let localnet = Localnet {
+                suppliers: 2,
+                delegate,
+                ..Localnet::default()
+            };
+            let genesis = localnet.genesis();
+            let devnet = Devnet::start(DevnetConfig {
+                genesis,
+                ..DevnetConfig::default()
+            })
+            .await
+            .unwrap();
+            let chain = ChainClient::new(NodeConfig::new(devnet.rpc_url(), devnet.grpc_url())).unwrap();
+            let stop = CancellationToken::new();
+            let (blocks, follower) = BlockFeed::start(chain.clone(), stop.clone());
+            Self {
+                devnet,
+                chain,
+                blocks,
+                _follower: follower,
+                _stop: stop.drop_guard(),
+            }
+        }
+
+        fn sessions(&self, signatory: Signatory, suppliers: SupplierChoice) -> Sessions {
+            let service = "svc-http".parse().unwrap();
+            let (chain, blocks) = (self.chain.clone(), self.blocks.clone());
+            Sessions::on_chain(chain, blocks, signatory, service, suppliers, SigningStyle::Fast)
+        }
+
+        async fn advance_to(&self, height: i64) {
+            self.devnet.advance_to(height);
+            let mut blocks = self.blocks.subscribe();
+            blocks.wait_for(|block| block.height >= Height(height)).await.unwrap();
+        }
+    }
+
+    fn key(name: &str) -> SigningKey {
+        SigningKey::from_bytes(&Actor::named(name).private_key).unwrap()
+    }
+
+    fn gateway(name: &str) -> Signatory {
+        Signatory::gateway(&key(name), AppAddress::of_public_key(&key("app1").public_key()))
+    }
+
+    #[tokio::test]
+    async fn session_is_kept_to_its_end_and_then_the_next_is_taken() {
+        let world = World::new(true).await;
+        world.advance_to(3).await;
+        let sessions = world.sessions(gateway("gateway1"), SupplierChoice::All);
+        let first = sessions.current().await.unwrap();
+        assert_eq!(first.suppliers().len(), 2);
+        world.advance_to(first.end().0).await;
+        assert!(Arc::ptr_eq(&first, &sessions.current().await.unwrap()));
+        assert!(sessions.is_current(&first));
+
+        world.advance_to(first.end().0 + 1).await;
+        assert!(!sessions.is_current(&first));
+        let (second, same) = tokio::join!(sessions.current(), sessions.current());
+        let second = second.unwrap();
+        assert!(
+            Arc::ptr_eq(&second, &same.unwrap()),
+            "those who come at once share the new session"
+        );
+        assert_eq!(second.header().session_start_block_height, first.end().0 + 1);
+        assert_ne!(second.header().session_id, first.header().session_id);
+    }
+
+    #[tokio::test]
+    async fn application_without_gateways_signs_with_the_placeholder() {
+        let world = World::new(false).await;
+        world.advance_to(2).await;
+        let sessions = world.sessions(Signatory::application(&key("app1")), SupplierChoice::First);
+        let session = sessions.current().await.unwrap();
+        assert_eq!(session.suppliers().len(), 1);
+        assert!(session.ring().contains(&pocket_ring::PublicKey::PLACEHOLDER));
+    }
+
+    #[tokio::test]
+    async fn one_supplier_is_addressed_wherever_it_is() {
+        let world = World::new(true).await;
+        world.advance_to(2).await;
+        let stranger: SupplierAddress = Actor::named("dao").address.parse().unwrap();
+        let sessions = world.sessions(gateway("gateway1"), SupplierChoice::One(stranger.clone()));
+        assert_eq!(sessions.current().await.unwrap().suppliers()[0].address, stranger);
+    }
+
+    #[tokio::test]
+    async fn stranger_has_no_session_and_no_place_in_the_ring() {
+        let world = World::new(true).await;
+        world.advance_to(2).await;
+        let stranger = world.sessions(Signatory::application(&key("dao")), SupplierChoice::All);
+        let error = stranger.current().await.err().unwrap();
+        assert!(matches!(error, RelayError::Chain(_)), "{error}");
+        let other = world.sessions(gateway("dao"), SupplierChoice::All);
+        let error = other.current().await.err().unwrap();
+        assert!(
+            matches!(error, RelayError::Sign(_)) && error.kind() == ErrorKind::Session,
+            "{error}"
+        );
+    }
+}

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub(super) fn answer(head: &Parts, body: &Bytes, number: u64, at_least: usize) -> Response<Bytes> {
     let path = head.uri.path();
     let mut answer = if head.method == Method::GET && matches!(path, "/status" | "/health") {
-        result(&json!(-1), comet(&path[1..], number))
+        result(&json!(-1), &comet(&path[1..], number))
     } else if head.method == Method::POST && body.first().is_some_and(|first| b"{[".contains(first)) {
         json_rpc(body, number)
     } else {
@@ -37,9 +37,9 @@ fn json_rpc(body: &[u8], number: u64) -> Value {
 fn one_call(call: &Value, number: u64) -> Value {
     let id = &call["id"];
     match call["method"].as_str() {
-        Some("eth_blockNumber") => result(id, json!(format!("{number:#x}"))),
-        Some(method @ ("status" | "health" | "abci_info")) => result(id, comet(method, number)),
-        Some(_) => result(id, call["params"].clone()),
+        Some("eth_blockNumber") => result(id, &json!(format!("{number:#x}"))),
+        Some(method @ ("status" | "health" | "abci_info")) => result(id, &comet(method, number)),
+        Some(_) => result(id, &call["params"]),
         None => error(id, -32600, "Invalid Request"),
     }
 }
@@ -55,7 +55,7 @@ fn comet(method: &str, number: u64) -> Value {
     }
 }
 
-fn result(id: &Value, result: Value) -> Value {
+fn result(id: &Value, result: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 

@@ -1,1 +1,53 @@
-//! The YAML configuration of relayer and miner.
+//! The YAML configuration of relayer and miner, with the key names of the Go peer: read, checked and typed.
+//! Reads the named file, the `*_file` secrets it mentions and the environment; no network, no logging.
+//!
+//! ```
+//! use pocket_config::RelayerConfig;
+//!
+//! let text = "
+//! redis: { url: redis://localhost:6379 }
+//! pocket_node: { query_node_rpc_url: http://localhost:26657, query_node_grpc_url: localhost:9090 }
+//! keys: { keys_file: keys.yaml }
+//! services: { eth: { backends: { jsonrpc: { url: http://localhost:8545 } } } }
+//! lisen_addr: :8080
+//! ";
+//! let error = RelayerConfig::from_str("relayer.yaml", text).unwrap_err();
+//! assert_eq!(error.to_string(), "relayer.yaml:6:1: lisen_addr: unknown key; did you mean \"listen_addr\"?");
+//! ```
+
+mod address;
+mod codec;
+mod document;
+mod duration;
+mod endpoint;
+mod environment;
+mod error;
+mod gas_price;
+mod load;
+mod miner;
+mod reader;
+mod relayer;
+mod secret;
+mod shared;
+mod suggest;
+
+pub use address::ListenAddress;
+pub use endpoint::RedisUrl;
+pub use environment::{Environment, OVERRIDES};
+pub use error::{ConfigError, Origin, Problem, ProblemKind, Problems};
+pub use gas_price::GasPrice;
+pub use miner::{
+    BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, SupplierClaimingConfig, SupplierEntry,
+    TransactionConfig, WorkerPoolsConfig,
+};
+pub use relayer::{
+    Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,
+    FailBehavior, HeaderName, HttpTransportConfig, PoolProfile, RelayMeterConfig, RelayerConfig,
+    ResponseCompressionConfig, RpcType, ServiceConfig, SimulationConfig, SimulationIdentity, TimeoutProfile,
+    ValidationMode,
+};
+pub use secret::Secret;
+pub use shared::{
+    KeyringBackend, KeyringConfig, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig,
+    RedisConfig, RedisNamespace, ServerConfig,
+};

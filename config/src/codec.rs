@@ -1,0 +1,349 @@
+//! How the values of keys are written: one type for each notation.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use pocket_protocol::{AppAddress, ServiceId, SupplierAddress};
+
+use crate::document::{Node, Value};
+use crate::error::{Origin, ProblemKind};
+use crate::reader::{Fields, Reader};
+use crate::suggest::nearest;
+
+/// A notation of values.
+pub(crate) trait Codec {
+    /// What is read.
+    type Value;
+    /// A value as it may be written; it is valid.
+    const EXAMPLE: &str;
+
+    /// Reads a node that is not blank; `None` when a problem was noted.
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self::Value>;
+
+    /// How to add the key `name` where it is missing.
+    fn addition(name: &str) -> String {
+        format!("add {name}: {}", Self::EXAMPLE)
+    }
+
+    /// A value to go on with after a problem; it never leaves the reader.
+    fn stand_in() -> Self::Value {
+        Self::read(&Node::plain(Self::EXAMPLE), &mut Reader::default()).expect("the example of a notation is valid")
+    }
+}
+
+/// A section that always reads alike.
+pub(crate) trait Section: Sized {
+    /// Asks for the section's keys.
+    fn read(fields: &mut Fields<'_, '_>) -> Self;
+}
+
+/// The text of a scalar, blanks around it removed; other nodes are noted as not `expected`.
+pub(crate) fn scalar<'n>(node: &'n Node, reader: &mut Reader, expected: &str, example: &str) -> Option<&'n str> {
+    match &node.value {
+        Value::Scalar { text, .. } => Some(text.trim()),
+        _ => reader.wrong_type(node, expected, example),
+    }
+}
+
+/// Any text; numbers and truth values are text too.
+pub(crate) enum Text {}
+
+impl Codec for Text {
+    type Value = String;
+    const EXAMPLE: &str = "text";
+    fn read(node: &Node, reader: &mut Reader) -> Option<String> {
+        match &node.value {
+            Value::Scalar { text, .. } => Some(text.clone()),
+            _ => reader.wrong_type(node, "text", "a single value"),
+        }
+    }
+}
+
+/// A path of the file system.
+pub(crate) enum Path {}
+
+impl Codec for Path {
+    type Value = PathBuf;
+    const EXAMPLE: &str = "/path/to/file";
+    fn read(node: &Node, reader: &mut Reader) -> Option<PathBuf> {
+        scalar(node, reader, "a path", Self::EXAMPLE).map(PathBuf::from)
+    }
+}
+
+/// A truth value, in YAML's spellings.
+pub(crate) enum Flag {}
+
+impl Codec for Flag {
+    type Value = bool;
+    const EXAMPLE: &str = "true";
+    fn read(node: &Node, reader: &mut Reader) -> Option<bool> {
+        if let Value::Scalar { text, plain: true } = &node.value {
+            match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "y" => return Some(true),
+                "false" | "no" | "off" | "n" => return Some(false),
+                _ => {}
+            }
+        }
+        reader.wrong_type(node, "true or false", "true or false, without quotes")
+    }
+}
+
+/// A whole number between `MIN` and `MAX`.
+pub(crate) struct Whole<T, const MIN: u64, const MAX: u64>(PhantomData<T>);
+
+/// A 32-bit count, nought included.
+pub(crate) type Count = Whole<u32, 0, { u32::MAX as u64 }>;
+/// A number of bytes, blocks or upokt, nought included.
+pub(crate) type Amount = Whole<u64, 0, { i64::MAX as u64 }>;
+
+impl<T: TryFrom<u64>, const MIN: u64, const MAX: u64> Codec for Whole<T, MIN, MAX> {
+    type Value = T;
+    const EXAMPLE: &str = "10";
+
+    fn read(node: &Node, reader: &mut Reader) -> Option<T> {
+        let number = whole_number(node, reader, "a whole number")?;
+        match u64::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number)) {
+            Some(number) => T::try_from(number).ok(),
+            None if MAX > u64::from(u32::MAX) && number < i128::from(MIN) => {
+                reader.impossible(node, format!("{number} is too small"), format!("write {MIN} or more"))
+            }
+            None => reader.impossible(
+                node,
+                format!("{number} is out of range"),
+                format!("write {MIN} to {MAX}"),
+            ),
+        }
+    }
+
+    fn stand_in() -> T {
+        let Ok(value) = T::try_from(MIN) else {
+            unreachable!("the least value fits the type")
+        };
+        value
+    }
+}
+
+/// A whole number in decimal, hexadecimal, octal or binary; `_` between digits.
+pub(crate) fn whole_number(node: &Node, reader: &mut Reader, expected: &str) -> Option<i128> {
+    if let Value::Scalar { text, plain: true } = &node.value {
+        let (negative, digits) = match text.trim().strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text.trim().trim_start_matches('+')),
+        };
+        let digits = digits.replace('_', "").to_ascii_lowercase();
+        let (digits, radix) = match digits.get(..2) {
+            Some("0x") => (&digits[2..], 16),
+            Some("0o") => (&digits[2..], 8),
+            Some("0b") => (&digits[2..], 2),
+            _ => (digits.as_str(), 10),
+        };
+        let signless = digits.starts_with(|c: char| c.is_ascii_hexdigit());
+        if let Some(number) = signless.then(|| i128::from_str_radix(digits, radix).ok()).flatten() {
+            return Some(if negative { -number } else { number });
+        }
+    }
+    reader.wrong_type(node, expected, "digits, without quotes and without a unit")
+}
+
+/// A number of at least `MIN` thousandths.
+pub(crate) struct Number<const MIN: u32>;
+
+impl<const MIN: u32> Codec for Number<MIN> {
+    type Value = f64;
+    const EXAMPLE: &str = "1.5";
+    fn read(node: &Node, reader: &mut Reader) -> Option<f64> {
+        let least = f64::from(MIN) / 1000.0;
+        let parsed = match &node.value {
+            Value::Scalar { text, plain: true } => text.trim().replace('_', "").parse::<f64>().ok(),
+            _ => None,
+        };
+        match parsed.filter(|number| number.is_finite()) {
+            Some(number) if number >= least => Some(number),
+            Some(number) => reader.impossible(node, format!("{number} is too small"), format!("write {least} or more")),
+            None => reader.wrong_type(node, "a number", "digits with a point, such as 1.5, without quotes"),
+        }
+    }
+}
+
+/// An enum whose values have names.
+pub(crate) trait Named: Copy + 'static {
+    /// The names, in the order in which an error lists them.
+    const NAMES: &'static [(&'static str, Self)];
+    /// Other words that people write, and the name that they mean.
+    const MISTAKEN: &'static [(&'static str, &'static str)] = &[];
+
+    /// The value called `name`.
+    fn named(name: &str) -> Option<Self> {
+        Self::NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
+    }
+
+    /// What is wrong with `name`, and the remedy.
+    fn unknown(name: &str) -> (String, String) {
+        let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+        let meant = Self::MISTAKEN
+            .iter()
+            .find(|(mistaken, _)| *mistaken == name)
+            .map(|(_, meant)| *meant);
+        let remedy = match meant.or_else(|| nearest(name, names.iter().copied())) {
+            Some(meant) => format!("did you mean {meant:?}? Possible are: {}", names.join(", ")),
+            None => format!("possible are: {}", names.join(", ")),
+        };
+        (format!("{name:?} is not known here"), remedy)
+    }
+}
+
+/// One of the names of `E`.
+pub(crate) struct Choice<E>(PhantomData<E>);
+
+impl<E: Named> Codec for Choice<E> {
+    type Value = E;
+    const EXAMPLE: &str = E::NAMES[0].0;
+    fn read(node: &Node, reader: &mut Reader) -> Option<E> {
+        let name = scalar(node, reader, "a word", Self::EXAMPLE)?;
+        E::named(name).or_else(|| {
+            let (what, remedy) = E::unknown(name);
+            reader.impossible(node, what, remedy)
+        })
+    }
+}
+
+/// Text that `T` parses.
+pub(crate) struct Parsed<T>(PhantomData<T>);
+
+/// A type of the protocol as a configuration writes it.
+pub(crate) trait Written: FromStr<Err: std::fmt::Display> {
+    /// A valid text.
+    const EXAMPLE: &str;
+    /// What to write, in words.
+    const REMEDY: &str;
+}
+
+impl Written for AppAddress {
+    const EXAMPLE: &str = "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4";
+    const REMEDY: &str = "write the application's address, pokt1 and 38 characters";
+}
+
+impl Written for SupplierAddress {
+    const EXAMPLE: &str = "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4";
+    const REMEDY: &str = "write the supplier's operator address, pokt1 and 38 characters";
+}
+
+impl Written for ServiceId {
+    const EXAMPLE: &str = "eth";
+    const REMEDY: &str = "write the service's id as it is on chain";
+}
+
+impl<T: Written> Codec for Parsed<T> {
+    type Value = T;
+    const EXAMPLE: &str = T::EXAMPLE;
+    fn read(node: &Node, reader: &mut Reader) -> Option<T> {
+        let text = scalar(node, reader, "text", T::EXAMPLE)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => reader.impossible(node, format!("{text:?}: {error}"), T::REMEDY),
+        }
+    }
+}
+
+/// A list of `C`.
+pub(crate) struct List<C>(PhantomData<C>);
+
+impl<C: Codec> Codec for List<C> {
+    type Value = Vec<C::Value>;
+    const EXAMPLE: &str = C::EXAMPLE;
+    fn read(node: &Node, reader: &mut Reader) -> Option<Vec<C::Value>> {
+        let Value::List(items) = &node.value else {
+            return reader.wrong_type(
+                node,
+                "a list",
+                &format!("one \"- {}\" a line below the key", C::EXAMPLE),
+            );
+        };
+        let read = |(index, item): (usize, &Node)| {
+            reader.within(format!("[{index}]"), |reader| {
+                if item.is_blank() {
+                    reader.wrong_type(item, "a value", C::EXAMPLE)
+                } else {
+                    C::read(item, reader)
+                }
+            })
+        };
+        Some(items.iter().enumerate().filter_map(read).collect())
+    }
+    fn stand_in() -> Vec<C::Value> {
+        Vec::new()
+    }
+}
+
+/// A name that an operator chooses, as the key of a mapping.
+pub(crate) trait Name: Ord + Sized {
+    /// The name, or what is wrong and the remedy.
+    fn parse(text: &str) -> Result<Self, (String, String)>;
+}
+
+impl Name for String {
+    fn parse(text: &str) -> Result<Self, (String, String)> {
+        Ok(text.to_owned())
+    }
+}
+
+impl Name for ServiceId {
+    fn parse(text: &str) -> Result<Self, (String, String)> {
+        text.parse()
+            .map_err(|error| (format!("{error}"), Self::REMEDY.to_owned()))
+    }
+}
+
+/// A mapping from names to `C`.
+pub(crate) struct Map<K, C>(PhantomData<(K, C)>);
+
+impl<K: Name, C: Codec> Codec for Map<K, C> {
+    type Value = BTreeMap<K, C::Value>;
+    const EXAMPLE: &str = "{}";
+    fn read(node: &Node, reader: &mut Reader) -> Option<BTreeMap<K, C::Value>> {
+        let Value::Map(entries) = &node.value else {
+            return reader.wrong_type(node, "a section", "one \"name: value\" a line below the key");
+        };
+        let mut values = BTreeMap::new();
+        for entry in entries {
+            // The name may decide how its value reads, so the value of a wrong one is left alone.
+            reader.within(entry.name.clone(), |reader| match K::parse(&entry.name) {
+                Ok(name) => {
+                    let value = if entry.node.is_blank() {
+                        reader.wrong_type(&entry.node, "a value", C::EXAMPLE)
+                    } else {
+                        C::read(&entry.node, reader)
+                    };
+                    values.extend(value.map(|value| (name, value)));
+                }
+                Err((what, remedy)) => reader.note(ProblemKind::Impossible, &entry.origin, what, remedy),
+            });
+        }
+        Some(values)
+    }
+    fn addition(name: &str) -> String {
+        format!("add {name}, with its entries on the lines below")
+    }
+    fn stand_in() -> BTreeMap<K, C::Value> {
+        BTreeMap::new()
+    }
+}
+
+/// A section as a value of a list or a mapping.
+pub(crate) struct Nested<S>(PhantomData<S>);
+
+impl<S: Section> Codec for Nested<S> {
+    type Value = S;
+    const EXAMPLE: &str = "a section";
+    fn read(node: &Node, reader: &mut Reader) -> Option<S> {
+        Some(reader.section(node, S::read))
+    }
+    fn stand_in() -> S {
+        Reader::default().section(&Node::null(Origin::Absent), S::read)
+    }
+}

@@ -1,0 +1,50 @@
+//! Who has staked: applications and suppliers.
+
+use std::sync::Arc;
+
+use pocket_proto::pocket::{application, shared, supplier};
+use pocket_protocol::Height;
+
+use super::LIVE;
+use crate::grpc::LONGEST_ANSWER;
+use crate::{ChainClient, QueryError};
+
+impl ChainClient {
+    /// An application's record, up to 15 s old.
+    pub async fn application(&self, address: &str) -> Result<Arc<application::Application>, QueryError> {
+        let ask = || async {
+            let ask = |channel| async move {
+                let address = address.to_owned();
+                let request = application::QueryGetApplicationRequest { address };
+                application::query_client::QueryClient::new(channel)
+                    .application(request)
+                    .await
+            };
+            let answer = self.ask("application.Application", Height(0), ask).await?;
+            let found = answer
+                .value
+                .application
+                .ok_or_else(|| QueryError::missing("application"))?;
+            Ok((Arc::new(found), LIVE))
+        };
+        self.0.caches.applications.get(address.to_owned(), ask).await
+    }
+
+    /// A supplier's record with its whole service configuration, up to 15 s old.
+    pub async fn supplier(&self, operator: &str) -> Result<Arc<shared::Supplier>, QueryError> {
+        let ask = || async {
+            let ask = |channel| async move {
+                let request = supplier::QueryGetSupplierRequest {
+                    operator_address: operator.to_owned(),
+                    dehydrated: false,
+                };
+                let client = supplier::query_client::QueryClient::new(channel);
+                client.max_decoding_message_size(LONGEST_ANSWER).supplier(request).await
+            };
+            let answer = self.ask("supplier.Supplier", Height(0), ask).await?;
+            let found = answer.value.supplier.ok_or_else(|| QueryError::missing("supplier"))?;
+            Ok((Arc::new(found), LIVE))
+        };
+        self.0.caches.suppliers.get(operator.to_owned(), ask).await
+    }
+}

@@ -1,0 +1,80 @@
+//! A node that answers as a test tells it to: gRPC, RPC and WebSocket on free loopback ports.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+mod grpc;
+mod rpc;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
+
+use pocket_query::{ChainClient, NodeConfig, RetryPolicy};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// What the node says, and what it was asked.
+pub struct Node {
+    /// The newest block; the socket announces each change unless `mute`.
+    pub head: watch::Sender<i64>,
+    /// The height that gRPC answers are read at, if it is not the head.
+    pub lag: AtomicI64,
+    /// So many gRPC queries fail with `Unavailable` first.
+    pub failures: AtomicU32,
+    /// The socket accepts subscriptions and says nothing more.
+    pub mute: AtomicBool,
+    /// The socket refuses connections.
+    pub no_socket: AtomicBool,
+    /// The node knows the compute units of a height.
+    pub knows_compute_units: AtomicBool,
+    /// gRPC queries that came in, failed ones too.
+    pub asked: AtomicU32,
+    /// Subscriptions that were accepted.
+    pub subscriptions: AtomicU32,
+    /// Cancelled, every open socket is closed.
+    pub cut: watch::Sender<u32>,
+}
+
+/// A running node; dropped, it stops.
+pub struct World {
+    pub node: Arc<Node>,
+    pub chain: ChainClient,
+    _stop: DropGuard,
+}
+
+impl World {
+    pub async fn at_height(height: i64) -> Self {
+        let node = Arc::new(Node {
+            head: watch::Sender::new(height),
+            lag: AtomicI64::new(0),
+            failures: AtomicU32::new(0),
+            mute: AtomicBool::new(false),
+            no_socket: AtomicBool::new(false),
+            knows_compute_units: AtomicBool::new(true),
+            asked: AtomicU32::new(0),
+            subscriptions: AtomicU32::new(0),
+            cut: watch::Sender::new(0),
+        });
+        let stop = CancellationToken::new();
+        let grpc = grpc::serve(node.clone(), stop.clone()).await;
+        let rpc = rpc::serve(node.clone(), stop.clone()).await;
+        let mut config = NodeConfig::new(format!("http://{rpc}/"), grpc.to_string());
+        config.retry = FAST;
+        Self {
+            node,
+            chain: ChainClient::new(config).unwrap(),
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    pub fn asked(&self) -> u32 {
+        self.node.asked.load(Ordering::SeqCst)
+    }
+}
+
+/// Retries that do not slow a test.
+pub const FAST: RetryPolicy = RetryPolicy {
+    attempts: 4,
+    first_wait: Duration::from_millis(1),
+    longest_wait: Duration::from_millis(2),
+};

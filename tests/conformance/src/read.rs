@@ -1,5 +1,8 @@
 //! Reading the fields of a case. A missing or malformed field is an error that names it.
 
+use pocket_proto::pocket::session::SessionHeader;
+use pocket_protocol::SharedParams;
+use prost::Message as _;
 use serde_json::Value;
 
 /// The text of a field.
@@ -44,4 +47,55 @@ pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: T, theirs: T) -> R
     } else {
         Err(format!("{what}: ours {ours:?}, expected {theirs:?}"))
     }
+}
+
+/// The texts of a list.
+pub fn texts<'a>(case: &'a Value, key: &str) -> Result<Vec<&'a str>, String> {
+    let list = case[key]
+        .as_array()
+        .ok_or_else(|| format!("field {key} is missing or no list"))?;
+    list.iter()
+        .map(|item| {
+            item.as_str()
+                .ok_or_else(|| format!("field {key} holds something that is no text"))
+        })
+        .collect()
+}
+
+/// The shared module's parameters. A field that a case leaves out is 0; one that is not known is an error.
+pub fn shared_params(value: &Value) -> Result<SharedParams, String> {
+    let mut params = SharedParams::default();
+    for key in value.as_object().ok_or("the parameters are missing")?.keys() {
+        let field = match key.as_str() {
+            "num_blocks_per_session" => &mut params.num_blocks_per_session,
+            "grace_period_end_offset_blocks" => &mut params.grace_period_end_offset_blocks,
+            "claim_window_open_offset_blocks" => &mut params.claim_window_open_offset_blocks,
+            "claim_window_close_offset_blocks" => &mut params.claim_window_close_offset_blocks,
+            "proof_window_open_offset_blocks" => &mut params.proof_window_open_offset_blocks,
+            "proof_window_close_offset_blocks" => &mut params.proof_window_close_offset_blocks,
+            "supplier_unbonding_period_sessions" => &mut params.supplier_unbonding_period_sessions,
+            "application_unbonding_period_sessions" => &mut params.application_unbonding_period_sessions,
+            "gateway_unbonding_period_sessions" => &mut params.gateway_unbonding_period_sessions,
+            "compute_units_to_tokens_multiplier" => &mut params.compute_units_to_tokens_multiplier,
+            "compute_unit_cost_granularity" => &mut params.compute_unit_cost_granularity,
+            "session_grid_anchor_height" => &mut params.session_grid_anchor_height,
+            "session_number_at_anchor" => &mut params.session_number_at_anchor,
+            other => return Err(format!("the parameter {other} is not known")),
+        };
+        *field = number(value, key)?;
+    }
+    Ok(params)
+}
+
+/// A session header's fields, checked against its own encoding.
+pub fn session_header(value: &Value) -> Result<SessionHeader, String> {
+    let header = SessionHeader {
+        application_address: text(value, "application_address")?.to_owned(),
+        service_id: text(value, "service_id")?.to_owned(),
+        session_id: text(value, "session_id")?.to_owned(),
+        session_start_block_height: number(value, "session_start_block_height")?,
+        session_end_block_height: number(value, "session_end_block_height")?,
+    };
+    same("session header", header.encode_to_vec(), bytes(value, "encoded")?)?;
+    Ok(header)
 }

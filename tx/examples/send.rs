@@ -1,5 +1,6 @@
-//! `cargo run -p pocket-tx --example send -- RPC_URL GRPC_URL PRIVATE_KEY_HEX TO_ADDRESS`: sends small
-//! transfers, ordered and unordered, and a claim that no chain accepts, and says what came of each.
+//! `cargo run -p pocket-tx --example send -- RPC_URL GRPC_URL PRIVATE_KEY_HEX APPLICATION SERVICE`:
+//! sends small transfers to an application, ordered and unordered, and a claim of its session that is too
+//! early, and says what came of each.
 
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use prost_types::Any;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [rpc, grpc, private_key, to] = arguments.as_slice() else {
-        anyhow::bail!("usage: send RPC_URL GRPC_URL PRIVATE_KEY_HEX TO_ADDRESS");
+    let [rpc, grpc, private_key, to, service] = arguments.as_slice() else {
+        anyhow::bail!("usage: send RPC_URL GRPC_URL PRIVATE_KEY_HEX APPLICATION SERVICE");
     };
     let chain = ChainClient::new(NodeConfig::new(rpc, grpc))?;
     let key = SigningKey::from_hex(private_key)?;
@@ -53,9 +54,13 @@ async fn main() -> anyhow::Result<()> {
                 sent.fee
             );
         }
+        let session = chain.session(to, service, chain.status().await?.height).await?;
         let transfer = |amount| transfer(signer.as_str(), to, amount);
         let refused = [
-            (vec![transfer(1), claim(signer.as_str(), to)], timeout),
+            (
+                vec![transfer(1), claim(signer.as_str(), session.header.clone())],
+                timeout,
+            ),
             (vec![transfer(u64::MAX)], timeout),
             (vec![transfer(1)], timeout - 30),
         ];
@@ -81,16 +86,10 @@ fn transfer(from: &str, to: &str, amount: u64) -> Any {
     }
 }
 
-fn claim(supplier: &str, application: &str) -> Any {
+fn claim(supplier: &str, session_header: Option<SessionHeader>) -> Any {
     let message = MsgCreateClaim {
         supplier_operator_address: supplier.to_owned(),
-        session_header: Some(SessionHeader {
-            application_address: application.to_owned(),
-            service_id: "svc-http".to_owned(),
-            session_id: "00".repeat(32),
-            session_start_block_height: 1,
-            session_end_block_height: 10,
-        }),
+        session_header,
         root_hash: vec![1; 48].into(),
     };
     Any {

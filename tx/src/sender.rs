@@ -112,7 +112,10 @@ impl TxSender {
         let chain_id = self.0.chain.chain_id().await.map_err(TxError::from)?;
         let status = self.0.chain.status().await.map_err(TxError::from)?;
         if timeout > Height(0) && timeout <= status.height {
-            let text = format!("block {} is there, the transaction had to be in {timeout}", status.height);
+            let text = format!(
+                "block {} is there, the transaction had to be in {timeout}",
+                status.height
+            );
             return Err(TxError::Expired(text).into());
         }
         let known = account

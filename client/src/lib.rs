@@ -9,10 +9,13 @@
 mod answer;
 mod call;
 mod client;
+pub mod command;
 mod error;
 #[cfg(test)]
 mod fake_relayer;
 mod http_server;
+mod keys_file;
+pub mod load;
 mod rpc_type;
 pub mod sample_backend;
 mod session;

@@ -27,18 +27,24 @@ pub fn explain(error: &anyhow::Error) -> String {
 
 /// 2 for what only the operator's files can mend, 1 for the rest.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let usage = error.chain().any(|cause| cause.is::<ConfigError>());
-    if usage { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+    let usage = error.chain().any(<dyn std::error::Error>::is::<ConfigError>);
+    if usage {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn remedy(error: &anyhow::Error) -> Option<&'static str> {
-    error.chain().find_map(|cause| match cause.downcast_ref::<QueryError>()? {
-        QueryError::WrongChain { .. } => {
-            Some("set pocket_node.chain_id to the chain you mean, or take it out to use the node's")
-        }
-        QueryError::Unavailable(_) => {
-            Some("look at pocket_node.query_node_rpc_url, query_node_grpc_url and grpc_insecure: is the node there?")
-        }
-        _ => None,
-    })
+    error
+        .chain()
+        .find_map(|cause| match cause.downcast_ref::<QueryError>()? {
+            QueryError::WrongChain { .. } => {
+                Some("set pocket_node.chain_id to the chain you mean, or take it out to use the node's")
+            }
+            QueryError::Unavailable(_) => Some(
+                "look at pocket_node.query_node_rpc_url, query_node_grpc_url and grpc_insecure: is the node there?",
+            ),
+            _ => None,
+        })
 }

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Relayer(arguments) => commands::relayer::run(arguments).await,
             Command::Miner(arguments) => commands::miner::run(arguments).await,
-            Command::Version => commands::version::run(),
+            Command::Version => Ok(commands::version::run()),
         }
     });
     match outcome {

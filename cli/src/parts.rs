@@ -122,5 +122,10 @@ fn keyring(config: &pocket_config::KeyringConfig) -> anyhow::Result<KeyringSourc
     if password.is_none() && config.backend == KeyringBackend::File {
         bail!("keys.keyring: the backend file has a password; give it in the environment variable {KEYRING_PASSWORD}");
     }
-    Ok(KeyringSource { backend, folder, password, names: config.key_names.clone() })
+    Ok(KeyringSource {
+        backend,
+        folder,
+        password,
+        names: config.key_names.clone(),
+    })
 }

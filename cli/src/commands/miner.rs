@@ -16,7 +16,9 @@ use crate::{parts, signals};
 
 /// Claim and prove what relayers served: trees from streams, claims and proofs in their windows.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  relay-miner miner --config miner.yaml\n\nRun several for availability: they share the suppliers, and take over from one that dies.")]
+#[command(
+    after_help = "Example:\n  relay-miner miner --config miner.yaml\n\nRun several for availability: they share the suppliers, and take over from one that dies."
+)]
 pub struct Arguments {
     /// Configuration file.
     #[arg(long, value_name = "FILE", env = "MINER_CONFIG_FILE")]
@@ -61,7 +63,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         keys,
         metrics: Metrics::register(&registry)?,
     };
-    let instance = arguments.consumer_name.or_else(|| config.redis.consumer_name.clone()).unwrap_or_else(instance);
+    let instance = arguments
+        .consumer_name
+        .or_else(|| config.redis.consumer_name.clone())
+        .unwrap_or_else(instance);
     let miner = Miner::start(Settings::of(&config, instance.clone()), deps, cancel.clone());
     tracing::info!(instance, "mining");
 
@@ -72,7 +77,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut probe = None;
     if config.metrics.enabled {
         let address = &config.metrics.address;
-        let address = address.to_string().parse().with_context(|| format!("{address} is no address to listen on"))?;
+        let address = address
+            .to_string()
+            .parse()
+            .with_context(|| format!("{address} is no address to listen on"))?;
         let server = ProbeServer::start(address, registry, ready, cancel.clone());
         probe = Some(server.await.with_context(|| format!("cannot listen on {address}"))?);
     }
@@ -89,5 +97,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn instance() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
-    format!("{}-{}", if host.is_empty() { "miner" } else { host }, std::process::id())
+    format!(
+        "{}-{}",
+        if host.is_empty() { "miner" } else { host },
+        std::process::id()
+    )
 }

@@ -16,7 +16,9 @@ use crate::{parts, signals};
 
 /// Serve relays: verify, forward to the backend, sign, and pass mined relays on to miners.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  relay-miner relayer --config relayer.yaml\n\nRun as many as you like, behind any load balancer: they share Redis and keep nothing else.")]
+#[command(
+    after_help = "Example:\n  relay-miner relayer --config relayer.yaml\n\nRun as many as you like, behind any load balancer: they share Redis and keep nothing else."
+)]
 pub struct Arguments {
     /// Configuration file.
     #[arg(long, value_name = "FILE", env = "RELAYER_CONFIG_FILE")]
@@ -64,7 +66,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     addresses.extend(config.metrics.enabled.then_some(&config.metrics.address));
     addresses.extend(config.health_check.enabled.then_some(&config.health_check.address));
     for address in addresses {
-        let address = address.to_string().parse().with_context(|| format!("{address} is no address to listen on"))?;
+        let address = address
+            .to_string()
+            .parse()
+            .with_context(|| format!("{address} is no address to listen on"))?;
         let server = ProbeServer::start(address, registry.clone(), ready.clone(), cancel.clone());
         probes.push(server.await.with_context(|| format!("cannot listen on {address}"))?);
     }

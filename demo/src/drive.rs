@@ -4,11 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pocket_client::{
-    BackendCall, Check, ClientConfig, ErrorKind, Payload, RelayClient, RelayError, RpcType, Sessions, Signatory,
-    SignedRelay, SigningStyle, SupplierChoice,
-};
-use pocket_protocol::{AppAddress, Height, SessionBounds};
+use pocket_client::{BackendCall, Check, ErrorKind, Payload, RelayClient, RelayError, RpcType, SignedRelay};
+use pocket_protocol::{Height, SessionBounds};
 use pocket_query::{BlockFeed, BlockInfo};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -98,23 +95,12 @@ impl Heights {
 
 impl Drive {
     pub async fn new(stage: &Stage, plan: Plan, progress: Arc<Progress>) -> Result<Self, StageError> {
-        let world = stage.world();
-        let application = AppAddress::of_public_key(&world.application.public_key());
-        let sessions = Sessions::on_chain(
-            stage.chain().clone(),
-            stage.feed().clone(),
-            Signatory::gateway(&world.gateway, application),
-            world.service.clone(),
-            SupplierChoice::All,
-            SigningStyle::Fast,
-        );
-        let config = ClientConfig::new(stage.relayer_url().clone(), world.service.clone());
         let height = stage.chain().status().await?.height;
         let params = stage.chain().shared_params().await?;
         let running = SessionBounds::containing(&params, height);
         let others = (plan.sessions.max(1) - 1) * params.num_blocks_per_session;
         Ok(Self {
-            client: RelayClient::new(&config, sessions)?,
+            client: stage.client()?,
             payload: BackendCall::usual(RpcType::JsonRpc).payload(),
             feed: stage.feed().clone(),
             plan,

@@ -1,10 +1,14 @@
 use std::io;
 
-use pocket_client::{SampleBackend, SampleBackendConfig};
+use parking_lot::Mutex;
+use pocket_client::{
+    ClientConfig, RelayClient, SampleBackend, SampleBackendConfig, Sessions, Signatory, SigningStyle, SupplierChoice,
+};
 use pocket_config::{ConfigError, MinerConfig, RelayerConfig};
 use pocket_devnet::DevnetError;
 use pocket_miner::Miner;
 use pocket_observability::prometheus::{self, Registry};
+use pocket_protocol::AppAddress;
 use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
 use pocket_relayer::{Relayer, RelayerError, RunningRelayer};
 use pocket_store::{PrivateRedis, PrivateRedisError, PublisherConfig, Store, StoreConfig, StoreError};
@@ -62,8 +66,9 @@ pub struct Stage {
     relayer: Option<RunningRelayer>,
     relayer_url: Url,
     miner: Option<Miner>,
-    backend: Option<SampleBackend>,
-    redis: Option<PrivateRedis>,
+    // Behind locks so that a run in progress can be disturbed.
+    backend: Mutex<Option<SampleBackend>>,
+    redis: Mutex<Option<PrivateRedis>>,
     following: JoinHandle<()>,
     cancel: CancellationToken,
     // Last of all: the others have files in it.
@@ -114,8 +119,8 @@ impl Stage {
             relayer_url: relayer_url.parse().expect("an address makes a URL"),
             relayer: Some(relayer),
             miner: Some(miner),
-            backend: Some(backend),
-            redis: Some(redis),
+            backend: Mutex::new(Some(backend)),
+            redis: Mutex::new(Some(redis)),
             following,
             cancel,
             folder,
@@ -147,6 +152,22 @@ impl Stage {
         &self.relayer_url
     }
 
+    /// A client that signs as the gateway and sends to all suppliers in turn.
+    pub fn client(&self) -> Result<RelayClient, StageError> {
+        let World { gateway, service, .. } = &self.world;
+        let application = AppAddress::of_public_key(&self.world.application.public_key());
+        let sessions = Sessions::on_chain(
+            self.chain.clone(),
+            self.feed.clone(),
+            Signatory::gateway(gateway, application),
+            service.clone(),
+            SupplierChoice::All,
+            SigningStyle::Fast,
+        );
+        let config = ClientConfig::new(self.relayer_url.clone(), service.clone());
+        Ok(RelayClient::new(&config, sessions)?)
+    }
+
     /// Relays that the miner knows of or will: leaves in the suppliers' trees, and stream entries on their way there.
     pub async fn mined(&self) -> Result<u64, StoreError> {
         let mut mined = 0;
@@ -159,18 +180,19 @@ impl Stage {
     }
 
     /// Ends the backend: relays have nowhere to go.
-    pub fn stop_backend(&mut self) {
-        self.backend = None;
+    pub fn stop_backend(&self) {
+        *self.backend.lock() = None;
     }
 
     /// Ends Redis at once, as a crash would. What it had confirmed is on disk.
-    pub fn kill_redis(&mut self) -> Option<u16> {
-        self.redis.take().map(|redis| redis.port())
+    pub fn kill_redis(&self) -> Option<u16> {
+        self.redis.lock().take().map(|redis| redis.port())
     }
 
     /// Starts Redis again where it was, with what it had.
-    pub async fn revive_redis(&mut self, port: u16) -> Result<(), StageError> {
-        self.redis = Some(PrivateRedis::start_on(port, self.folder.path(), true).await?);
+    pub async fn revive_redis(&self, port: u16) -> Result<(), StageError> {
+        let redis = PrivateRedis::start_on(port, self.folder.path(), true).await?;
+        *self.redis.lock() = Some(redis);
         Ok(())
     }
 

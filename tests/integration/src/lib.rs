@@ -1,1 +1,10 @@
-//! Integration tests with real processes.
+//! End-to-end tests: the programs together, against the devnet and against the real chain.
+//!
+//! Touches child processes, loopback ports and temporary folders of its own. The real chain comes from
+//! `tests/localnet` and needs Go; everything else needs nothing but `redis-server`.
+
+mod gate;
+mod localnet;
+
+pub use gate::Gate;
+pub use localnet::{Localnet, LocalnetError, LocalnetSettings};

@@ -1,0 +1,142 @@
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use pocket_devnet::{Devnet, DevnetConfig, Localnet};
+
+use crate::drive::Plan;
+use crate::show::{self, Finale};
+use crate::stage::{Stage, StageError};
+use crate::tally::{Shortfall, Tally};
+use crate::view::View;
+use crate::world::World;
+
+/// What to play.
+#[derive(Clone, Copy, Debug)]
+pub struct DemoOptions {
+    /// Relays to be answered.
+    pub relays: u64,
+    /// Sessions that they are spread over.
+    pub sessions: u64,
+    /// Suppliers that serve them.
+    pub suppliers: usize,
+    /// From block to block.
+    pub block_time: Duration,
+}
+
+impl Default for DemoOptions {
+    /// About twenty seconds.
+    fn default() -> Self {
+        Self {
+            relays: 3_000,
+            sessions: 3,
+            suppliers: 2,
+            block_time: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Why the demo did not get to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The set-up failed.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The end of the demo, as a table when printed.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// How the run ended.
+    pub finale: Finale,
+}
+
+impl Summary {
+    /// What came of the relays.
+    pub fn tally(&self) -> &Tally {
+        &self.finale.last.tally
+    }
+
+    /// Whether every answered relay was claimed and every required proof accepted: the demo's exit code.
+    pub fn verdict(&self) -> Result<(), Shortfall> {
+        self.tally().check()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tally = self.tally();
+        let seconds = format!("{:.1} s", self.finale.took.as_secs_f64());
+        let rows: [(&str, &dyn fmt::Display); 12] = [
+            ("time", &seconds),
+            ("sessions", &self.finale.last.sessions),
+            ("relays answered", &tally.answered),
+            ("relays mined", &tally.mined),
+            ("relays claimed on chain", &tally.claimed),
+            ("claims accepted", &tally.claims),
+            ("proofs required", &tally.proofs_required),
+            ("proofs accepted", &tally.proofs_accepted),
+            ("claims settled", &tally.settled),
+            ("claims expired or discarded", &(tally.expired + tally.discarded)),
+            ("suppliers slashed", &tally.slashed),
+            ("earned", &tally.earned),
+        ];
+        for (name, value) in rows {
+            writeln!(f, "  {name:<28}{:>14}", value.to_string())?;
+        }
+        for (kind, times) in self.finale.progress.errors() {
+            writeln!(f, "  tried again after: {kind} ({times}×)")?;
+        }
+        match self.verdict() {
+            Ok(()) => write!(f, "Every answered relay was claimed, every required proof accepted."),
+            Err(shortfall) => write!(f, "Failed: {shortfall}."),
+        }
+    }
+}
+
+/// Plays the whole path from a signed relay to a settled proof on a chain in this process, and shows it on standard
+/// output. Ends by itself: after the last settlement, or with an error.
+pub async fn run_demo(options: DemoOptions) -> Result<Summary, DemoError> {
+    tokio::select! {
+        summary = play(options) => summary,
+        _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+    }
+}
+
+async fn play(options: DemoOptions) -> Result<Summary, DemoError> {
+    let suppliers = options.suppliers;
+    let genesis = Localnet {
+        suppliers,
+        ..Localnet::default()
+    };
+    let config = DevnetConfig {
+        genesis: genesis.genesis(),
+        block_time: Some(options.block_time),
+        ..DevnetConfig::default()
+    };
+    let devnet = Devnet::start(config).await.map_err(StageError::from)?;
+    let stage = Stage::start(World::devnet(&devnet, suppliers)).await?;
+    println!(
+        "A chain at {}, a relayer at {}, {suppliers} suppliers, a block every {:?}.\n",
+        devnet.rpc_url(),
+        stage.relayer_url(),
+        options.block_time
+    );
+    let plan = Plan {
+        relays: options.relays,
+        sessions: options.sessions,
+    };
+    let mut view = View::new(io::stdout(), io::stdout().is_terminal(), options.relays);
+    let finale = show::run(&stage, plan, |scene| {
+        // A reader that went away does not end the run: its summary still decides the exit code.
+        let _ = view.show(scene);
+    })
+    .await;
+    drop(view);
+    stage.stop().await;
+    devnet.shutdown().await;
+    Ok(Summary { finale: finale? })
+}

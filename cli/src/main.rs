@@ -32,6 +32,10 @@ enum Command {
     Relayer(commands::relayer::Arguments),
     /// Claim and prove what relayers served.
     Miner(commands::miner::Arguments),
+    /// Send signed relays to a relayer, one or many, and check its signatures.
+    Relay(Box<pocket_client::command::RelayArgs>),
+    /// Show the whole way on this machine, on a chain in this process.
+    Demo(commands::demo::Arguments),
     /// Show the version.
     Version,
 }
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Relayer(arguments) => commands::relayer::run(arguments).await,
             Command::Miner(arguments) => commands::miner::run(arguments).await,
+            Command::Relay(arguments) => commands::relay::run(*arguments).await,
+            Command::Demo(arguments) => commands::demo::run(arguments).await,
             Command::Version => Ok(commands::version::run()),
         }
     });

@@ -1,5 +1,7 @@
 //! One module a command.
 
+pub mod demo;
 pub mod miner;
+pub mod relay;
 pub mod relayer;
 pub mod version;

@@ -1,0 +1,119 @@
+//! Claims: all checks of the chain, in its order (spec `claims-and-proofs.md` §3).
+
+use std::sync::Arc;
+
+use pocket_proto::pocket::proof::{Claim, ClaimProofStatus, MsgCreateClaim};
+use pocket_proto::pocket::session::{Session, SessionHeader};
+use pocket_protocol::claim::RootTotals;
+use tonic::Code;
+
+use crate::chain::context::Context;
+use crate::chain::event::Event;
+use crate::chain::figures::Figures;
+use crate::chain::refusal::{HandlerError, Refusal, proof};
+use crate::chain::session::{SessionRefusal, get_session};
+use crate::chain::state::State;
+use crate::chain::validate;
+
+/// Checks and stores a claim; a second one replaces the first.
+pub fn create(state: &mut State, context: &Context<'_>, message: &MsgCreateClaim) -> Result<Vec<Event>, HandlerError> {
+    let status = |code| move |refusal: Refusal| HandlerError::new(code, &refusal);
+    validate::create_claim(message).map_err(status(Code::InvalidArgument))?;
+    let header = message.session_header.as_ref().expect("validated above");
+    let operator = &message.supplier_operator_address;
+    session_of(state, context, header, operator).map_err(status(Code::InvalidArgument))?;
+    check_window(state, context, header).map_err(status(Code::FailedPrecondition))?;
+    let root = RootTotals::of(&message.root_hash).expect("validated above");
+    let expected = expected_compute_units(state, header, root)?;
+
+    let claim = Claim {
+        supplier_operator_address: operator.clone(),
+        session_header: Some(header.clone()),
+        root_hash: message.root_hash.clone(),
+        proof_validation_status: ClaimProofStatus::PendingValidation.into(),
+    };
+    let figures = Figures::of(state, &claim).map_err(status(Code::Internal))?;
+    let former = state
+        .claims
+        .insert((header.session_id.clone(), operator.clone()), Arc::new(claim.clone()));
+    let kind = if former.is_some() {
+        "pocket.proof.EventClaimUpdated"
+    } else {
+        "pocket.proof.EventClaimCreated"
+    };
+    // The chain tells what the tree holds, not what the difficulty makes of it.
+    let figures = Figures {
+        estimated_compute_units: expected,
+        ..figures
+    };
+    Ok(vec![figures.describe(Event::new(kind), &claim)])
+}
+
+/// The chain's own session of a header, if its id is the header's and the supplier is in it.
+pub fn session_of(
+    state: &State,
+    context: &Context<'_>,
+    header: &SessionHeader,
+    operator: &str,
+) -> Result<Session, Refusal> {
+    let (application, service) = (&header.application_address, &header.service_id);
+    let session = get_session(state, context, application, service, header.session_start_block_height)
+        .map_err(SessionRefusal::into_refusal)?;
+    let (ours, theirs) = (&session.session_id, &header.session_id);
+    if ours != theirs {
+        let detail = format!("session ID does not match onchain session ID; expected {ours:?}, got {theirs:?}");
+        return Err(proof::INVALID_SESSION_ID.wrap(detail));
+    }
+    if !session
+        .suppliers
+        .iter()
+        .any(|supplier| supplier.operator_address == *operator)
+    {
+        let detail = format!("supplier operator address {operator:?} not found in session ID {theirs:?}");
+        return Err(proof::SUPPLIER_NOT_FOUND.wrap(detail));
+    }
+    Ok(session)
+}
+
+fn check_window(state: &State, context: &Context<'_>, header: &SessionHeader) -> Result<(), Refusal> {
+    let windows = state.windows(header.session_end_block_height);
+    let height = context.height;
+    if height < windows.claim_open.0 {
+        let open = windows.claim_open;
+        let detail =
+            format!("current block height ({height}) is less than the session's earliest claim commit height ({open})");
+        return Err(proof::CLAIM_WINDOW.wrap(detail));
+    }
+    if height > windows.claim_close.0 {
+        let close = windows.claim_close;
+        let detail =
+            format!("current block height ({height}) is greater than session claim window close height ({close})");
+        return Err(proof::CLAIM_WINDOW.wrap(detail));
+    }
+    Ok(())
+}
+
+/// Every relay of a service weighs the same: the tree's sum must be its count times that.
+fn expected_compute_units(state: &State, header: &SessionHeader, root: RootTotals) -> Result<u64, HandlerError> {
+    let service = &header.service_id;
+    let Some(weight) = state.compute_units_at(service, header.session_start_block_height) else {
+        let inner = proof::SERVICE_NOT_FOUND.wrap(format!("service {service} not found"));
+        return Err(HandlerError::new(
+            Code::NotFound,
+            &inner.under(proof::SERVICE_NOT_FOUND),
+        ));
+    };
+    let (sum, count) = (root.sum.0, root.count);
+    let expected = count.wrapping_mul(weight);
+    if sum != expected {
+        let detail = format!(
+            "claim compute units: {sum} is not equal to number of relays {count} * compute units per relay {weight} \
+             for service {service}"
+        );
+        return Err(HandlerError::new(
+            Code::InvalidArgument,
+            &proof::COMPUTE_UNITS_MISMATCH.wrap(detail),
+        ));
+    }
+    Ok(expected)
+}

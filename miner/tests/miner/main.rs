@@ -1,0 +1,4 @@
+//! The miner against a verifying chain and a real Redis.
+
+mod mining;
+mod world;

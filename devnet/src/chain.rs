@@ -27,6 +27,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pocket_proto::pocket::proof::Claim;
 use pocket_protocol::claim::ProofRequirement;
+use pocket_protocol::params_history::InvalidParams;
+use pocket_protocol::{Height, SharedParams};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
@@ -220,6 +222,23 @@ impl Chain {
         let events = execute::message(&mut state, &context, message)?;
         open.state = state;
         Ok(events)
+    }
+
+    /// Changes shared parameters by governance in the block in progress; they count from the next session on.
+    ///
+    /// # Panics
+    /// When no block is in progress.
+    pub fn change_shared_params(&mut self, params: SharedParams) -> Result<(), InvalidParams> {
+        let open = self.open.as_mut().expect("a change needs a block");
+        open.state.shared.record(params, Height(open.height))
+    }
+
+    /// Everything that happened in all blocks, with its height: in transactions, then at the block's end.
+    pub fn events(&self) -> impl Iterator<Item = (i64, &Event)> {
+        self.blocks.values().flat_map(|block| {
+            let in_txs = block.results.iter().flat_map(|result| &result.events);
+            in_txs.chain(&block.events).map(|event| (block.height, event))
+        })
     }
 
     /// Ends the block in progress and commits it. The mempool starts anew.

@@ -4,12 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pocket_proto::pocket::proof::Claim;
+use pocket_protocol::SharedParams;
+use pocket_protocol::params_history::InvalidParams;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::chain::{Block, Chain};
+use crate::chain::{Block, Chain, Event};
 use crate::genesis::Genesis;
 use crate::node::Node;
 use crate::server::{grpc, http};
@@ -129,6 +132,33 @@ impl Devnet {
     /// An account's spendable upokt.
     pub fn balance(&self, address: &str) -> u128 {
         self.read(|chain| chain.view().state.bank.balance(address))
+    }
+
+    /// Claims that await settlement.
+    pub fn claims(&self) -> Vec<Claim> {
+        self.read(|chain| {
+            chain
+                .view()
+                .state
+                .claims
+                .values()
+                .map(|claim| Claim::clone(claim))
+                .collect()
+        })
+    }
+
+    /// All events whose type ends in `kind`, as `EventClaimSettled`, with their heights.
+    pub fn events(&self, kind: &str) -> Vec<(i64, Event)> {
+        let wanted = |event: &Event| event.kind.rsplit('.').next() == Some(kind);
+        self.read(|chain| {
+            let found = chain.events().filter(|(_, event)| wanted(event));
+            found.map(|(height, event)| (height, event.clone())).collect()
+        })
+    }
+
+    /// Changes shared parameters in the next block, as governance would; they count from the next session on.
+    pub fn change_shared_params(&self, params: SharedParams) -> Result<(), InvalidParams> {
+        self.node.change_shared_params(params)
     }
 
     /// Blocks from now on.

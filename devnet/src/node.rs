@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
+use pocket_protocol::SharedParams;
+use pocket_protocol::params_history::{self, InvalidParams};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use tokio::sync::broadcast;
@@ -34,6 +36,8 @@ struct Inner {
     seen: Seen,
     index: HashMap<TxHash, (i64, usize)>,
     refusals: u32,
+    /// To be changed in the next block.
+    params: Option<SharedParams>,
 }
 
 /// What the mempool said.
@@ -58,6 +62,7 @@ impl Node {
             seen: Seen::default(),
             index: HashMap::new(),
             refusals: 0,
+            params: None,
         };
         Self {
             inner: Mutex::new(inner),
@@ -78,6 +83,7 @@ impl Node {
     /// Makes one block of what the mempool holds.
     pub fn produce(&self, time: OffsetDateTime) -> Arc<Block> {
         let mut inner = self.lock();
+        let change = inner.params.take();
         let pool = std::mem::take(&mut inner.pool);
         inner.chain.begin_block(time);
         for tx in pool {
@@ -85,6 +91,10 @@ impl Node {
             if inner.chain.deliver_tx(tx).code != 0 {
                 inner.seen.forget(&hash);
             }
+        }
+        if let Some(params) = change {
+            // Checked when it was asked for, against rules that do not change.
+            let _ = inner.chain.change_shared_params(params);
         }
         let block = inner.chain.end_block();
         for (index, tx) in block.txs.iter().enumerate() {
@@ -133,6 +143,13 @@ impl Node {
     /// Refuses the next `count` transactions with claims or proofs, as if the mempool were full.
     pub fn refuse_next(&self, count: u32) {
         self.lock().refusals = count;
+    }
+
+    /// Changes shared parameters in the next block, as governance would.
+    pub fn change_shared_params(&self, params: SharedParams) -> Result<(), InvalidParams> {
+        params_history::check(&params)?;
+        self.lock().params = Some(params);
+        Ok(())
     }
 
     /// Transactions that wait for a block.

@@ -45,6 +45,8 @@ async fn block_links_to_the_one_before() {
         third["result"]["block"]["header"]["last_block_id"]["hash"],
         second["result"]["block_id"]["hash"]
     );
+    let first = get(&devnet, "/block?height=1").await;
+    assert_eq!(first["result"]["block"]["header"]["last_block_id"]["hash"], "");
     let beyond = get(&devnet, "/block?height=4").await;
     assert_eq!(
         beyond["error"]["data"],

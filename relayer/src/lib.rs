@@ -1,1 +1,34 @@
 //! Serving relays: verify, forward, sign, mine.
+//!
+//! May touch: the gateway's sockets, the backends, the chain through `query`, Redis through `store`. Must not touch:
+//! trees, claims, transactions. The way of a relay is a line of types, each made only by the step before:
+//! `ReceivedRelay` (decoded and routed), `VerifiedRelay` (believed), `AnsweredRelay` (signed), `MinedRelay` (under the
+//! difficulty's target, ready for Redis). A transport adapts bytes; it decides nothing.
+
+mod answer;
+mod backend;
+mod body;
+mod compression;
+mod drain;
+mod envelope;
+mod headers;
+mod health;
+mod metrics;
+mod pipeline;
+mod received;
+mod refusal;
+mod relayer;
+mod rpc_type;
+mod server;
+mod service;
+mod session_context;
+mod supplier_gate;
+mod target;
+mod tls;
+mod verify;
+
+pub use backend::BackendError;
+pub use refusal::{Invalid, Refusal, Unavailable};
+pub use relayer::{Deps, Relayer, RelayerError, RunningRelayer};
+pub use service::ServiceError;
+pub use target::{Target, TargetError};

@@ -30,6 +30,12 @@ pub enum GasPriceError {
 }
 
 impl GasPrice {
+    /// The price in steps of 10^-18 upokt; `None` beyond 64 bits of whole upokt.
+    pub fn of_atto(atto_upokt: u128) -> Option<Self> {
+        let (whole, fraction) = (atto_upokt / ONE, atto_upokt % ONE);
+        Some(Self { whole: u64::try_from(whole).ok()?, fraction: fraction as u64 })
+    }
+
     /// The fee for a gas limit: the exact product, rounded up to a whole upokt.
     pub fn fee(self, gas_limit: u64) -> Upokt {
         let gas = u128::from(gas_limit);

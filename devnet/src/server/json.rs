@@ -25,8 +25,11 @@ pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// A block's id.
+/// A block's id; there is none before block 1.
 pub fn block_id(hash: &[u8; 32]) -> Value {
+    if *hash == [0; 32] {
+        return json!({"hash": "", "parts": {"total": 0, "hash": ""}});
+    }
     json!({"hash": hex(hash), "parts": {"total": 1, "hash": hex(hash)}})
 }
 

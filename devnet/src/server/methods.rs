@@ -200,11 +200,15 @@ fn abci_query(node: &Node, params: &Params) -> Result<Value, RpcError> {
     let data = params.text("data").trim_start_matches("0x");
     let data = hex::decode(data).map_err(|_| RpcError::invalid_params("data is no hex"))?;
     let (last, answer) = node.read(|chain| (chain.height(), grpc::query_by_path(chain, path, data.into(), height)));
-    let answered = if height == 0 { last } else { height };
+    let answered = match &answer {
+        None => 0,
+        Some(_) if height == 0 => last,
+        Some(_) => height,
+    };
     let (code, log, value) = match answer {
         Some(Ok(value)) => (0, String::new(), Value::String(json::base64(&value))),
         Some(Err(status)) => (status_code(status.code()), status.message().to_owned(), Value::Null),
-        None => (6, format!("unknown query path: {path}: unknown request"), Value::Null),
+        None => (6, "unknown query path: unknown request".to_owned(), Value::Null),
     };
     let codespace = if code == 0 { "" } else { "sdk" };
     Ok(json!({"response": {

@@ -12,7 +12,6 @@ use pocket_proto::pocket::shared::{
     ApplicationServiceConfig, Service, ServiceRevenueShare, Supplier, SupplierServiceConfig,
 };
 use pocket_protocol::claim::{ProofRequirement, claim_of};
-use prost::Message as _;
 use serde_json::Value;
 
 use crate::Report;

@@ -1,0 +1,147 @@
+//! The signed response to a relay, and the mined relay that it becomes.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use pocket_keys::SigningKey;
+use pocket_proto::pocket::ha::MinedRelayMessage;
+use pocket_proto::pocket::service::{RelayResponse, RelayResponseMetadata};
+use pocket_proto::pocket::session::SessionHeader;
+use pocket_protocol::difficulty::{BASE_TARGET, is_mined};
+use pocket_protocol::relay::{self, payload_hash};
+use pocket_store::{PublishSlot, RelayPublisher};
+use prometheus::IntCounter;
+use prost::Message as _;
+
+use crate::drain::InFlight;
+use crate::metrics::Metrics;
+use crate::session_context::SessionContext;
+use crate::verify::VerifiedRelay;
+
+/// A signed response. Only [`sign`] makes one.
+pub(crate) struct SignedResponse {
+    /// What the client gets.
+    pub wire: Bytes,
+    response: RelayResponse,
+}
+
+/// Signs an envelope as the response of a session (spec `relay.md` §4.2). `None` for an empty envelope, which nobody
+/// can sign.
+pub(crate) fn sign(header: &SessionHeader, envelope: Bytes, key: &SigningKey) -> Option<SignedResponse> {
+    if envelope.is_empty() {
+        return None;
+    }
+    let hash = payload_hash(&envelope);
+    let mut response = RelayResponse {
+        meta: Some(RelayResponseMetadata {
+            // Three texts a relay: the message owns them.
+            session_header: Some(header.clone()),
+            supplier_operator_signature: Bytes::new(),
+        }),
+        payload: envelope,
+        relay_miner_error: None,
+        payload_hash: Bytes::copy_from_slice(&hash),
+    };
+    let signature = key.sign_digest(&relay::response_digest_to_sign(&response));
+    if let Some(meta) = &mut response.meta {
+        meta.supplier_operator_signature = Bytes::copy_from_slice(&signature);
+    }
+    // The one buffer that goes to the socket; the payload is copied into it.
+    let wire = relay::encode_response(&response);
+    Some(SignedResponse { wire, response })
+}
+
+/// A relay that is both verified and answered. Only [`AnsweredRelay::of`] makes one, from a proof of each.
+pub(crate) struct AnsweredRelay {
+    verified: VerifiedRelay,
+    response: RelayResponse,
+}
+
+impl AnsweredRelay {
+    /// Joins a verified relay with its signed response; gives the bytes for the client too.
+    pub fn of(verified: VerifiedRelay, signed: SignedResponse) -> (Self, Bytes) {
+        (
+            Self {
+                verified,
+                response: signed.response,
+            },
+            signed.wire,
+        )
+    }
+
+    /// Mines the relay if its hash is below the target (spec `relay.md` §7). What is mined is the response that the
+    /// client got.
+    pub fn mine(self) -> Option<MinedRelay> {
+        let VerifiedRelay { relay, context, .. } = self.verified;
+        let metrics = &relay.route().metrics;
+        // At a harder target nearly every relay misses: its bytes are not made at all.
+        if context.target != BASE_TARGET
+            && !is_mined(&relay::relay_hash(&relay.request, &self.response), &context.target)
+        {
+            metrics.skipped.inc();
+            return None;
+        }
+        let mined = relay::mined_relay(&relay.request, &self.response);
+        if !is_mined(&mined.hash, &context.target) {
+            metrics.skipped.inc();
+            return None;
+        }
+        metrics.mined.inc();
+        let arrival = relay.arrival.0;
+        let header = relay
+            .request
+            .meta
+            .and_then(|meta| meta.session_header)
+            .unwrap_or_default();
+        let message = MinedRelayMessage {
+            relay_hash: Bytes::copy_from_slice(&mined.hash),
+            relay_bytes: mined.bytes,
+            compute_units_per_relay: context.compute_units.0,
+            session_id: header.session_id,
+            session_end_height: header.session_end_block_height,
+            supplier_operator_address: context.supplier.as_str().to_owned(),
+            service_id: header.service_id,
+            application_address: header.application_address,
+            arrival_block_height: arrival,
+            published_at_unix_nano: now_nanos(),
+            session_start_height: header.session_start_block_height,
+        };
+        Some(MinedRelay {
+            message: message.encode_to_vec().into(),
+            context,
+            in_flight: relay.in_flight,
+            slot: relay.slot,
+        })
+    }
+}
+
+/// A relay that enters its session's tree. Only [`AnsweredRelay::mine`] makes one.
+pub(crate) struct MinedRelay {
+    message: Bytes,
+    context: Arc<SessionContext>,
+    in_flight: InFlight,
+    slot: PublishSlot,
+}
+
+impl MinedRelay {
+    /// The series that counts it once it is published.
+    pub fn published_counter(&self, metrics: &Metrics) -> IntCounter {
+        let labels = [
+            self.context.parties.service.to_str().unwrap_or_default(),
+            self.context.supplier.as_str(),
+        ];
+        metrics.published.with_label_values(&labels)
+    }
+
+    /// Hands the relay to the publisher, which keeps its session open until Redis has it. Never waits; `false` only
+    /// after the publisher has ended.
+    pub fn publish(self, publisher: &RelayPublisher<InFlight>) -> bool {
+        publisher.publish(self.slot, self.context.supplier.clone(), self.message, self.in_flight)
+    }
+}
+
+fn now_nanos() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}

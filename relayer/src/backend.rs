@@ -1,0 +1,142 @@
+//! Forwarding a relay to the operator's node.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use pocket_config::{BackendConfig, HttpTransportConfig, ServiceConfig};
+
+use crate::body::{self, BodyError};
+use crate::headers::BackendHeaders;
+use crate::refusal::Refusal;
+use crate::target::{Target, TargetError};
+use crate::{compression, tls};
+
+/// One backend of a service: a server, the connections to it, and what is added to every request.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    target: Target,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    headers: BackendHeaders,
+    request_timeout: Duration,
+    header_timeout: Duration,
+    answer_limit: usize,
+}
+
+/// The inner request of a relay, ready to go.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// What the backend said, whole, decompressed.
+#[derive(Debug)]
+pub(crate) struct BackendAnswer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// A backend that cannot be used as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The address.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A header or credential.
+    #[error("header {0:?} has a value that no header can have")]
+    Header(String),
+    /// The system's certificates could not be read.
+    #[error("the system's root certificates cannot be read: {0}")]
+    RootCertificates(#[from] std::io::Error),
+}
+
+impl Backend {
+    /// A backend without connections yet. Of several endpoints the first is taken.
+    pub fn new(
+        config: &BackendConfig,
+        service: &ServiceConfig,
+        transport: &HttpTransportConfig,
+        answer_limit: usize,
+    ) -> Result<Self, BackendError> {
+        let endpoint = &config.endpoints[0];
+        let target = Target::parse(endpoint.url.as_str(), config.base_path.as_deref())?;
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(transport.tcp_keep_alive);
+        tcp.set_connect_timeout(Some(service.timeouts.dial));
+        let connector = tls::connector(tcp, target.is_https())?;
+        let client = Client::builder(hyper_util::rt::TokioExecutor::new())
+            .pool_timer(hyper_util::rt::TokioTimer::new())
+            .timer(hyper_util::rt::TokioTimer::new())
+            .pool_idle_timeout(service.pool.idle_connection_timeout)
+            .pool_max_idle_per_host(service.pool.max_idle_connections_per_host as usize)
+            .build(connector);
+        let request_timeout = service.timeouts.request;
+        Ok(Self {
+            target,
+            client,
+            headers: BackendHeaders::new(config)?,
+            request_timeout,
+            header_timeout: service
+                .timeouts
+                .response_header
+                .unwrap_or(request_timeout)
+                .min(request_timeout),
+            answer_limit,
+        })
+    }
+
+    /// Where relays for the inner URL go.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What goes on top of a relay's own headers.
+    pub fn headers(&self) -> &BackendHeaders {
+        &self.headers
+    }
+
+    /// Asks the backend once, within the service's timeouts. A server error is a refusal with its status (spec
+    /// `relay.md` §5.10): it is neither signed nor mined.
+    pub async fn ask(&self, forward: Forward) -> Result<BackendAnswer, Refusal> {
+        let deadline = tokio::time::Instant::now() + self.request_timeout;
+        let mut request = Request::new(Full::new(forward.body));
+        *request.method_mut() = forward.method;
+        *request.uri_mut() = forward.uri;
+        *request.headers_mut() = forward.headers;
+        let response = tokio::time::timeout(self.header_timeout, self.client.request(request))
+            .await
+            .map_err(|_| Refusal::BackendTimeout)?
+            .map_err(|error| {
+                tracing::debug!(%error, backend = self.target.origin(), "backend unreachable");
+                Refusal::BackendUnreachable
+            })?;
+        let (head, incoming) = response.into_parts();
+        if head.status.as_u16() >= 500 {
+            return Err(Refusal::BackendStatus(head.status));
+        }
+        let body = tokio::time::timeout_at(deadline, body::collect(incoming, self.answer_limit))
+            .await
+            .map_err(|_| Refusal::BackendTimeout)?
+            .map_err(|error| match error {
+                BodyError::TooLarge => Refusal::BackendAnswerTooLarge,
+                BodyError::Broken => Refusal::BackendUnreachable,
+            })?;
+        let mut answer = BackendAnswer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        };
+        compression::decode(&mut answer, self.answer_limit).await?;
+        Ok(answer)
+    }
+}

@@ -1,0 +1,118 @@
+//! Backends' answers are signed as plain bytes.
+
+use std::io::Read as _;
+
+use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
+use http::header;
+
+use crate::backend::BackendAnswer;
+use crate::refusal::Refusal;
+
+/// Answers above this go to a thread that may block: a megabyte takes milliseconds.
+const INLINE_BYTES: usize = 16 * 1024;
+
+/// Undoes gzip, known by its header or by its first bytes (spec `relay.md` §5.10). What does not decompress stays as
+/// it is; what decompresses to more than `limit` is refused.
+pub(crate) async fn decode(answer: &mut BackendAnswer, limit: usize) -> Result<(), Refusal> {
+    let by_header = answer
+        .headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|value| value == "gzip");
+    if answer.body.is_empty() || !(by_header || answer.body.starts_with(&[0x1f, 0x8b])) {
+        return Ok(());
+    }
+    let packed = answer.body.clone();
+    let unpacked = if packed.len() <= INLINE_BYTES {
+        unpack(&packed, limit)
+    } else {
+        // The thread ends by itself: its work is bounded by the limit.
+        tokio::task::spawn_blocking(move || unpack(&packed, limit))
+            .await
+            .map_err(|_| Refusal::BackendAnswerTooLarge)?
+    };
+    match unpacked {
+        Unpacked::Whole(body) => {
+            answer.body = body;
+            answer.headers.remove(header::CONTENT_ENCODING);
+            answer.headers.remove(header::CONTENT_LENGTH);
+            Ok(())
+        }
+        Unpacked::NotGzip => Ok(()),
+        Unpacked::TooLarge => Err(Refusal::BackendAnswerTooLarge),
+    }
+}
+
+enum Unpacked {
+    Whole(Bytes),
+    NotGzip,
+    TooLarge,
+}
+
+fn unpack(packed: &[u8], limit: usize) -> Unpacked {
+    let mut out = Vec::with_capacity(packed.len().saturating_mul(4).min(limit));
+    match MultiGzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut out) {
+        Err(_) => Unpacked::NotGzip,
+        Ok(length) if length > limit => Unpacked::TooLarge,
+        Ok(_) => Unpacked::Whole(out.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    fn gzip(plain: &[u8]) -> Bytes {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap().into()
+    }
+
+    async fn decoded(body: Bytes, named: bool, limit: usize) -> Result<BackendAnswer, Refusal> {
+        let mut headers = HeaderMap::new();
+        if named {
+            headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+        }
+        let mut answer = BackendAnswer {
+            status: StatusCode::OK,
+            headers,
+            body,
+        };
+        decode(&mut answer, limit).await.map(|()| answer)
+    }
+
+    #[tokio::test]
+    async fn gzip_is_known_by_header_or_by_its_first_bytes() {
+        for named in [true, false] {
+            let answer = decoded(gzip(b"hello"), named, 100).await.unwrap();
+            assert_eq!(&answer.body[..], b"hello");
+            assert!(answer.headers.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_only_looks_like_gzip_stays_as_it_is() {
+        let answer = decoded(Bytes::from_static(b"\x1f\x8bnot gzip"), true, 100)
+            .await
+            .unwrap();
+        assert_eq!(&answer.body[..], b"\x1f\x8bnot gzip");
+        assert_eq!(answer.headers[header::CONTENT_ENCODING], "gzip");
+    }
+
+    #[tokio::test]
+    async fn bomb_is_refused_and_the_limit_itself_is_not() {
+        assert_eq!(
+            decoded(gzip(&[0; 1001]), true, 1000).await.unwrap_err(),
+            Refusal::BackendAnswerTooLarge
+        );
+        assert_eq!(decoded(gzip(&[0; 1000]), true, 1000).await.unwrap().body.len(), 1000);
+        let large: Vec<u8> = (0..200_000u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect();
+        assert_eq!(decoded(gzip(&large), false, 1 << 20).await.unwrap().body, large);
+    }
+}

@@ -1,0 +1,270 @@
+//! The way of a relay, the same for every transport: received, verified, answered, mined.
+//!
+//! Each step takes the value that only the step before can make. An eager service verifies before it asks the backend.
+//! An optimistic one answers first and verifies then; but what it mines is verified all the same (spec `relay.md` §6.1).
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
+use pocket_config::ValidationMode;
+use pocket_proto::sdk::types::PokthttpRequest;
+use pocket_protocol::Height;
+use pocket_query::BlockFeed;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::answer::{AnsweredRelay, SignedResponse, sign};
+use crate::backend::{BackendAnswer, Forward};
+use crate::envelope;
+use crate::headers::Parties;
+use crate::metrics::{Metrics, UNKNOWN, observe};
+use crate::received::{ReceivedRelay, Reception};
+use crate::refusal::{Invalid, Refusal, Unavailable};
+use crate::verify::{VerifiedRelay, Verifier};
+
+/// Between two attempts to verify a relay that was answered, when the chain cannot be asked.
+const VERIFY_AGAIN: Duration = Duration::from_secs(1);
+
+/// All that relays pass through.
+pub(crate) struct Pipeline {
+    pub reception: Reception,
+    pub verifier: Verifier,
+    pub feed: BlockFeed,
+    pub metrics: Metrics,
+    /// Optimistic relays between their answer and their verification.
+    pub afterwards: TaskTracker,
+    /// The last moment for those: what is not verified then is dropped.
+    pub give_up: CancellationToken,
+}
+
+/// The signed response, encoded.
+pub(crate) struct Served {
+    pub wire: Bytes,
+}
+
+impl Pipeline {
+    /// Serves one relay. `headers` are those of the transport.
+    pub async fn serve(self: &std::sync::Arc<Self>, headers: &HeaderMap, body: Bytes) -> Result<Served, Refusal> {
+        let started = Instant::now();
+        let (relay, envelope) = match self.reception.receive(headers, body, self.height()).await {
+            Ok(received) => received,
+            Err(unreceived) => {
+                let service = unreceived
+                    .service
+                    .as_ref()
+                    .map_or(UNKNOWN, |service| service.id.as_str());
+                self.count_refusal(service, unreceived.kind, &unreceived.refusal);
+                return Err(unreceived.refusal);
+            }
+        };
+        let (service, kind) = (relay.service.clone(), relay.kind);
+        let served = match service.mode {
+            ValidationMode::Eager => self.serve_eagerly(relay, envelope, headers).await,
+            ValidationMode::Optimistic => self.serve_optimistically(relay, envelope, headers).await,
+        };
+        match &served {
+            Ok(served) => {
+                if let Some(route) = service.route(kind) {
+                    route.metrics.served_ok.inc();
+                    route.metrics.response_size.observe(served.wire.len() as f64);
+                    observe(&route.metrics.relay_latency, started.elapsed());
+                }
+            }
+            Err(refusal) => self.count_refusal(service.id.as_str(), kind.as_str(), refusal),
+        }
+        served
+    }
+
+    async fn serve_eagerly(
+        &self,
+        relay: ReceivedRelay,
+        envelope: PokthttpRequest,
+        headers: &HeaderMap,
+    ) -> Result<Served, Refusal> {
+        let verified = self.verify(relay).await.map_err(|failed| Refusal::Invalid(failed.1))?;
+        let forward = forward(&verified.relay, envelope, headers, &verified.context.parties)?;
+        let answer = self.ask(&verified.relay, forward).await?;
+        let signed = sign_answer(&verified.relay, &answer)?;
+        let service = verified.relay.service.clone();
+        let (answered, wire) = AnsweredRelay::of(verified, signed);
+        if self.mine(answered) {
+            Ok(Served { wire })
+        } else {
+            let service = service.id.as_str().to_owned();
+            Err(Refusal::Unavailable {
+                service,
+                reason: Unavailable::PublisherFull,
+            })
+        }
+    }
+
+    async fn serve_optimistically(
+        self: &std::sync::Arc<Self>,
+        relay: ReceivedRelay,
+        envelope: PokthttpRequest,
+        headers: &HeaderMap,
+    ) -> Result<Served, Refusal> {
+        let parties = claimed_parties(&relay)?;
+        let forward = forward(&relay, envelope, headers, &parties)?;
+        let answer = self.ask(&relay, forward).await?;
+        let signed = sign_answer(&relay, &answer)?;
+        let wire = signed.wire.clone();
+        let pipeline = self.clone();
+        self.afterwards
+            .spawn(async move { pipeline.settle(relay, signed).await });
+        Ok(Served { wire })
+    }
+
+    /// Verifies and mines a relay that was answered on trust.
+    async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse) {
+        let service = relay.service.clone();
+        let dropped = |reason: &str| {
+            self.metrics
+                .dropped
+                .with_label_values(&[service.id.as_str(), reason])
+                .inc();
+        };
+        let mut waiting = relay;
+        let verified = loop {
+            match self.verify(waiting).await {
+                Ok(verified) => break verified,
+                Err(failed) => {
+                    let (relay, invalid) = *failed;
+                    if !matches!(invalid, Invalid::ChainUnavailable(_)) || !relay.in_flight.is_claimable() {
+                        tracing::debug!(%invalid, service = service.id.as_str(), "answered relay dropped");
+                        return dropped("validation_failed");
+                    }
+                    waiting = relay;
+                }
+            }
+            if self
+                .give_up
+                .run_until_cancelled(tokio::time::sleep(VERIFY_AGAIN))
+                .await
+                .is_none()
+            {
+                tracing::error!(
+                    service = service.id.as_str(),
+                    "answered relay lost: the chain cannot be asked"
+                );
+                return dropped("chain_unavailable");
+            }
+        };
+        let (answered, _) = AnsweredRelay::of(verified, signed);
+        if !self.mine(answered) {
+            dropped("publisher_ended");
+        }
+    }
+
+    async fn verify(&self, relay: ReceivedRelay) -> Result<VerifiedRelay, Box<(ReceivedRelay, Invalid)>> {
+        let started = Instant::now();
+        let verdict = self.verifier.verify(relay).await;
+        match &verdict {
+            Ok(verified) => observe(&verified.relay.route().metrics.validation_latency, started.elapsed()),
+            Err(failed) => {
+                let labels = [failed.0.service.id.as_str(), failed.1.label()];
+                self.metrics.validation_failures.with_label_values(&labels).inc();
+            }
+        }
+        verdict
+    }
+
+    async fn ask(&self, relay: &ReceivedRelay, forward: Forward) -> Result<BackendAnswer, Refusal> {
+        let route = relay.route();
+        let started = Instant::now();
+        let answer = route.backend.ask(forward).await;
+        match &answer {
+            Ok(answer) => {
+                observe(&route.metrics.backend_latency, started.elapsed());
+                if answer.status == http::StatusCode::OK {
+                    route.metrics.backend_ok.inc();
+                } else {
+                    self.count_backend(relay, "success", answer.status.as_str());
+                }
+            }
+            Err(refusal) => {
+                observe(&route.metrics.backend_failure_latency, started.elapsed());
+                let status = if let Refusal::BackendStatus(status) = refusal {
+                    status.as_str()
+                } else {
+                    ""
+                };
+                self.count_backend(relay, refusal.label(), status);
+            }
+        }
+        // A relay that can no longer be claimed is not served for free.
+        if answer.is_ok() && !relay.in_flight.is_claimable() {
+            return Err(Refusal::Invalid(Invalid::Expired));
+        }
+        answer
+    }
+
+    /// `false` when the relay was to be mined and the publisher has ended.
+    fn mine(&self, answered: AnsweredRelay) -> bool {
+        let Some(mined) = answered.mine() else { return true };
+        let published = mined.published_counter(&self.metrics);
+        let queued = mined.publish(&self.reception.publisher);
+        if queued {
+            published.inc();
+        }
+        queued
+    }
+
+    fn height(&self) -> Height {
+        self.feed.height()
+    }
+
+    fn count_backend(&self, relay: &ReceivedRelay, outcome: &str, status: &str) {
+        self.metrics
+            .backend_requests
+            .with_label_values(&[relay.service.id.as_str(), outcome, status])
+            .inc();
+    }
+
+    /// Counts a relay that is not served.
+    pub fn count_refusal(&self, service: &str, kind: &str, refusal: &Refusal) {
+        self.metrics
+            .rejected
+            .with_label_values(&[service, kind, refusal.label()])
+            .inc();
+    }
+}
+
+/// The inner request as it goes to the backend.
+fn forward(
+    relay: &ReceivedRelay,
+    envelope: PokthttpRequest,
+    outer: &HeaderMap,
+    parties: &Parties,
+) -> Result<Forward, Refusal> {
+    let backend = &relay.route().backend;
+    let method = match envelope.method.as_str() {
+        "" => Method::GET,
+        method => Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::Unforwardable)?,
+    };
+    Ok(Forward {
+        method,
+        uri: backend
+            .target()
+            .join(&envelope.url)
+            .map_err(|_| Refusal::Unforwardable)?,
+        headers: backend.headers().for_request(envelope.header, outer, parties),
+        body: envelope.body_bz,
+    })
+}
+
+/// Supplier and application as a relay names them, before it is verified.
+fn claimed_parties(relay: &ReceivedRelay) -> Result<Parties, Refusal> {
+    let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Refusal::Undecodable);
+    Ok(Parties {
+        supplier: text(relay.supplier())?,
+        service: relay.service.id_header.clone(),
+        application: text(&relay.header().application_address)?,
+    })
+}
+
+fn sign_answer(relay: &ReceivedRelay, answer: &BackendAnswer) -> Result<SignedResponse, Refusal> {
+    let key = relay.signing_key.as_ref().ok_or(Refusal::Unsigned)?;
+    sign(relay.header(), envelope::encode(answer), key).ok_or(Refusal::Unsigned)
+}

@@ -1,0 +1,231 @@
+//! A relay as it came: decoded and routed, nothing believed yet.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use pocket_config::{RpcType, ValidationMode};
+use pocket_keys::{KeySet, SigningKey};
+use pocket_proto::pocket::service::RelayRequest;
+use pocket_proto::pocket::session::SessionHeader;
+use pocket_proto::sdk::types::PokthttpRequest;
+use pocket_protocol::{Height, admission};
+use pocket_store::{PublishSlot, RelayPublisher};
+use prost::Message as _;
+
+use crate::drain::{Drain, InFlight};
+use crate::metrics::{Metrics, UNKNOWN};
+use crate::refusal::{Invalid, Refusal, Unavailable};
+use crate::rpc_type;
+use crate::service::{Route, Service, Services};
+use crate::supplier_gate::{Admission, SupplierGate};
+
+/// A relay that passed what can be checked without the chain (spec `relay.md` §5.10, rows 1 to 16). Only
+/// [`Reception::receive`] makes one. It holds a place in its session's drain and in the publisher's queue.
+pub(crate) struct ReceivedRelay {
+    pub request: RelayRequest,
+    pub service: Arc<Service>,
+    pub kind: RpcType,
+    /// The operator's key; `None` when it is not ours.
+    pub signing_key: Option<Arc<SigningKey>>,
+    /// The height when the relay came; 0 when not known.
+    pub arrival: Height,
+    pub in_flight: InFlight,
+    pub slot: PublishSlot,
+}
+
+impl ReceivedRelay {
+    /// The backend and metrics of its type.
+    pub fn route(&self) -> &Route {
+        self.service
+            .route(self.kind)
+            .expect("a relay is received only for a route that is there")
+    }
+
+    /// The request's session header; reception has seen that it is there.
+    pub fn header(&self) -> &SessionHeader {
+        let meta = self.request.meta.as_ref();
+        meta.and_then(|meta| meta.session_header.as_ref())
+            .expect("a relay is received only with a session header")
+    }
+
+    /// The operator address that the request names.
+    pub fn supplier(&self) -> &str {
+        self.request
+            .meta
+            .as_ref()
+            .map_or("", |meta| &meta.supplier_operator_address)
+    }
+
+    /// The ring signature's bytes.
+    pub fn signature(&self) -> Bytes {
+        self.request
+            .meta
+            .as_ref()
+            .map(|meta| meta.signature.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// A relay that was not received, and what it is counted under.
+pub(crate) struct Unreceived {
+    pub refusal: Refusal,
+    pub service: Option<Arc<Service>>,
+    /// The label of its type.
+    pub kind: &'static str,
+}
+
+/// What stands at the door.
+pub(crate) struct Reception {
+    pub services: Services,
+    pub keys: KeySet,
+    pub gate: SupplierGate,
+    pub drain: Arc<Drain>,
+    pub publisher: RelayPublisher<InFlight>,
+    pub metrics: Metrics,
+}
+
+impl Reception {
+    /// Decodes and routes one relay. `headers` are those of the transport.
+    pub async fn receive(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+        arrival: Height,
+    ) -> Result<(ReceivedRelay, PokthttpRequest), Unreceived> {
+        let mut place = Place {
+            service: None,
+            kind: UNKNOWN,
+        };
+        match self.admit(headers, body, arrival, &mut place).await {
+            Ok(received) => Ok(received),
+            Err(refusal) => Err(Unreceived {
+                refusal,
+                service: place.service,
+                kind: place.kind,
+            }),
+        }
+    }
+
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+        arrival: Height,
+        place: &mut Place,
+    ) -> Result<(ReceivedRelay, PokthttpRequest), Refusal> {
+        let size = body.len();
+        let (request, envelope) = decode(body)?;
+        let meta = request.meta.as_ref().ok_or(Refusal::Undecodable)?;
+        let header = meta.session_header.as_ref().ok_or(Refusal::Undecodable)?;
+        if self.keys.is_empty() {
+            return Err(Refusal::NotConfigured);
+        }
+        let service = self.services.get(&header.service_id);
+        let service = service
+            .ok_or_else(|| Refusal::UnknownService(header.service_id.clone()))?
+            .clone();
+        place.service = Some(service.clone());
+        let kind = requested_type(headers, &service);
+        place.kind = kind.map_or(UNKNOWN, RpcType::as_str);
+        let route = kind.and_then(|kind| service.route(kind));
+        match (route, kind) {
+            (Some(route), _) => {
+                route.metrics.received.inc();
+                route.metrics.request_size.observe(size as f64);
+            }
+            (None, kind) => {
+                let label = kind.map_or(UNKNOWN, RpcType::as_str);
+                self.metrics
+                    .received
+                    .with_label_values(&[service.id.as_str(), label])
+                    .inc();
+            }
+        }
+        let supplier = meta.supplier_operator_address.as_str();
+        if supplier.is_empty() {
+            return Err(Refusal::MissingSupplier);
+        }
+        let signing_key = self.keys.get(supplier);
+        let admission = self.gate.admit(supplier, signing_key.is_some(), &service.id).await?;
+        if size > service.body_limit {
+            return Err(Refusal::BodyTooLargeForService);
+        }
+        if !admission::plausible_heights(header, arrival) {
+            return Err(Refusal::ImplausibleHeights);
+        }
+        if kind == Some(RpcType::WebSocket) {
+            return Err(Refusal::UpgradeRequired);
+        }
+        let unavailable = |reason| Refusal::Unavailable {
+            service: service.id.as_str().to_owned(),
+            reason,
+        };
+        let Some(kind) = kind.filter(|_| route.is_some()) else {
+            self.metrics
+                .backend_missing
+                .with_label_values(&[service.id.as_str(), place.kind])
+                .inc();
+            return Err(unavailable(Unavailable::NoBackend));
+        };
+        if signing_key.is_none() && service.mode == ValidationMode::Optimistic {
+            return Err(Refusal::Unsigned);
+        }
+        // The end height is the client's word here; a false one is found out when the relay is verified.
+        let in_flight = self
+            .drain
+            .enter(Height(header.session_end_block_height))
+            .ok_or(Invalid::Expired)?;
+        let slot = self
+            .publisher
+            .try_reserve()
+            .ok_or_else(|| unavailable(Unavailable::PublisherFull))?;
+        if admission == Admission::OwnKeyOnly {
+            self.metrics
+                .served_before_registry
+                .with_label_values(&[service.id.as_str(), kind.as_str()])
+                .inc();
+        }
+        Ok((
+            ReceivedRelay {
+                request,
+                service,
+                kind,
+                signing_key,
+                arrival,
+                in_flight,
+                slot,
+            },
+            envelope,
+        ))
+    }
+}
+
+/// How far a relay's service and type are known.
+struct Place {
+    service: Option<Arc<Service>>,
+    kind: &'static str,
+}
+
+/// Row 3: a relay request, with a service, whose payload is an HTTP envelope. Payload and signature are slices of the
+/// body; the texts of the header are copied out, four a relay.
+fn decode(body: Bytes) -> Result<(RelayRequest, PokthttpRequest), Refusal> {
+    if body.is_empty() {
+        return Err(Refusal::Undecodable);
+    }
+    let request = RelayRequest::decode(body).map_err(|_| Refusal::Undecodable)?;
+    let header = request.meta.as_ref().and_then(|meta| meta.session_header.as_ref());
+    if header.is_none_or(|header| header.service_id.is_empty()) {
+        return Err(Refusal::Undecodable);
+    }
+    let envelope = PokthttpRequest::decode(request.payload.clone()).map_err(|_| Refusal::Undecodable)?;
+    Ok((request, envelope))
+}
+
+/// What `Rpc-Type` says, or the service's default when it is not there; `None` for an unknown word.
+fn requested_type(headers: &HeaderMap, service: &Service) -> Option<RpcType> {
+    match headers.get("rpc-type") {
+        Some(value) if !value.is_empty() => rpc_type::from_header(value.as_bytes()),
+        _ => Some(service.default_type),
+    }
+}

@@ -1,0 +1,368 @@
+//! Every way in which a relay is not served: its status, its body and its metric label, in one table.
+//!
+//! Rule: spec `relay.md` §5.10. HTTP, and later gRPC and WebSocket, answer from here, so that they answer alike.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+
+/// Why a relay that was served or asked for is not believed (spec `relay.md` §6.3).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// The header, signature or supplier is missing or malformed.
+    #[error("basic validation failed: {0}")]
+    Basic(String),
+    /// The operator's key is not loaded here.
+    #[error("supplier {0} is not allowed by this relayer")]
+    ForeignSupplier(String),
+    /// The grace period of the session is over, or the session is sealed.
+    #[error("session expired")]
+    Expired,
+    /// The signature does not parse, does not verify, or has a member that the application did not allow.
+    #[error("ring signature verification failed: {0}")]
+    Ring(String),
+    /// A member of the ring has no key on chain.
+    #[error("ring member {0} has no public key on chain")]
+    MemberWithoutKey(String),
+    /// The chain knows no such session.
+    #[error("failed to get session: {0}")]
+    NoSession(String),
+    /// A field of the header differs from the chain's session.
+    #[error("session header does not match the chain's: {0}")]
+    HeaderMismatch(&'static str),
+    /// The supplier does not serve this session.
+    #[error("supplier {0} not found in session")]
+    SupplierNotInSession(String),
+    /// The chain could not be asked; the relay may be good.
+    #[error("chain unavailable: {0}")]
+    ChainUnavailable(String),
+}
+
+impl Invalid {
+    /// The label of `ha_relayer_validation_failures_total`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Basic(_) => "basic",
+            Self::ForeignSupplier(_) => "foreign_supplier",
+            Self::Expired => "session_expired",
+            Self::Ring(_) => "signature",
+            Self::MemberWithoutKey(_) => "ring_member_key",
+            Self::NoSession(_) => "session",
+            Self::HeaderMismatch(_) => "session_header",
+            Self::SupplierNotInSession(_) => "supplier_not_in_session",
+            Self::ChainUnavailable(_) => "chain_unavailable",
+        }
+    }
+}
+
+/// A relay that is not answered with a signed response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The body broke off or came too slowly.
+    UnreadableBody,
+    /// The body is over the limit of the whole server.
+    BodyTooLarge,
+    /// No relay request, no service in it, or no HTTP envelope in its payload.
+    Undecodable,
+    /// The process holds no key: nothing can be signed.
+    NotConfigured,
+    /// The service is not in the configuration.
+    UnknownService(String),
+    /// The request names no supplier.
+    MissingSupplier,
+    /// The registry of suppliers could not be read.
+    SupplierStateUnknown,
+    /// Neither the registry nor this process knows the supplier.
+    SupplierUnregistered(String),
+    /// The registry says that the supplier does not serve.
+    SupplierInactive {
+        /// Operator address.
+        supplier: String,
+        /// The registry's word for its state.
+        status: String,
+    },
+    /// The registry has no service for the supplier.
+    SupplierWithoutServices(String),
+    /// The supplier serves others, not this one.
+    SupplierNotStakedFor {
+        /// Operator address.
+        supplier: String,
+        /// What was asked for.
+        service: String,
+    },
+    /// The body is over the service's own limit.
+    BodyTooLargeForService,
+    /// Heights that no session can have now (spec `relay.md` §6.4).
+    ImplausibleHeights,
+    /// Nothing is configured for the service and type, or relays cannot be taken at the moment.
+    Unavailable {
+        /// What was asked for.
+        service: String,
+        /// Why.
+        reason: Unavailable,
+    },
+    /// A WebSocket relay came as a plain request.
+    UpgradeRequired,
+    /// Validation failed.
+    Invalid(Invalid),
+    /// The backend could not be reached.
+    BackendUnreachable,
+    /// The backend did not answer in time.
+    BackendTimeout,
+    /// The backend's answer is over the limit.
+    BackendAnswerTooLarge,
+    /// The inner request is no request that can be forwarded.
+    Unforwardable,
+    /// The backend answered with a server error, which is passed on.
+    BackendStatus(StatusCode),
+    /// The answer could not be signed.
+    Unsigned,
+}
+
+/// What a relay cannot be taken for at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// No backend for the service and RPC type.
+    NoBackend,
+    /// The queue to Redis is full: an answered relay could be lost.
+    PublisherFull,
+}
+
+impl Refusal {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnreadableBody
+            | Self::Undecodable
+            | Self::MissingSupplier
+            | Self::ImplausibleHeights
+            | Self::UpgradeRequired => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge | Self::BodyTooLargeForService => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotConfigured | Self::Unsigned => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UnknownService(_) => StatusCode::NOT_FOUND,
+            Self::SupplierStateUnknown
+            | Self::SupplierUnregistered(_)
+            | Self::SupplierInactive { .. }
+            | Self::SupplierWithoutServices(_)
+            | Self::SupplierNotStakedFor { .. }
+            | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Invalid(_) => StatusCode::FORBIDDEN,
+            Self::BackendUnreachable | Self::BackendTimeout | Self::BackendAnswerTooLarge | Self::Unforwardable => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::BackendStatus(status) => *status,
+        }
+    }
+
+    /// The label `reason` of `ha_relayer_relays_rejected_total`, the Go peer's where it has one.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::UnreadableBody => "read_body_error",
+            Self::BodyTooLarge | Self::BodyTooLargeForService => "body_too_large",
+            Self::Undecodable => "invalid_relay_request",
+            Self::NotConfigured => "response_signer_not_configured",
+            Self::UnknownService(_) => "unknown_service",
+            Self::MissingSupplier => "missing_supplier_address",
+            Self::SupplierStateUnknown => "supplier_cache_error",
+            Self::SupplierUnregistered(_) => "supplier_not_found",
+            Self::SupplierInactive { .. } => "supplier_inactive",
+            Self::SupplierWithoutServices(_) => "no_services",
+            Self::SupplierNotStakedFor { .. } => "wrong_service",
+            Self::ImplausibleHeights => "implausible_session_heights",
+            Self::Unavailable {
+                reason: Unavailable::NoBackend,
+                ..
+            } => "backend_missing",
+            Self::Unavailable {
+                reason: Unavailable::PublisherFull,
+                ..
+            } => "publisher_full",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::Invalid(_) => "validation_failed",
+            Self::BackendTimeout => "backend_timeout",
+            Self::BackendUnreachable => "backend_network_error",
+            Self::BackendAnswerTooLarge => "backend_answer_too_large",
+            Self::Unforwardable => "unforwardable_request",
+            Self::BackendStatus(_) => "backend_5xx",
+            Self::Unsigned => "signing_error",
+        }
+    }
+
+    /// The JSON body. Texts from outside are escaped.
+    pub fn body(&self) -> Bytes {
+        let fixed = match self {
+            Self::UnreadableBody => r#"{"error":"failed to read request body"}"#,
+            Self::BodyTooLarge => r#"{"error":"request body too large"}"#,
+            Self::Undecodable => r#"{"error":"invalid relay request: body must be a valid RelayRequest protobuf"}"#,
+            Self::NotConfigured => r#"{"error":"relayer not properly configured"}"#,
+            Self::MissingSupplier => r#"{"error":"missing supplier operator address in relay request"}"#,
+            Self::SupplierStateUnknown => r#"{"error":"failed to verify supplier state"}"#,
+            Self::BodyTooLargeForService => r#"{"error":"request body too large for service"}"#,
+            Self::ImplausibleHeights => r#"{"error":"implausible session heights"}"#,
+            Self::UpgradeRequired => r#"{"error":"websocket relays need a WebSocket connection"}"#,
+            Self::BackendUnreachable | Self::BackendTimeout | Self::BackendAnswerTooLarge | Self::Unforwardable => {
+                r#"{"error":"backend error"}"#
+            }
+            Self::BackendStatus(_) => r#"{"error":"backend service error"}"#,
+            Self::Unsigned => r#"{"error":"failed to sign response"}"#,
+            Self::UnknownService(_)
+            | Self::SupplierUnregistered(_)
+            | Self::SupplierInactive { .. }
+            | Self::SupplierWithoutServices(_)
+            | Self::SupplierNotStakedFor { .. }
+            | Self::Unavailable { .. }
+            | Self::Invalid(_) => return self.body_of_data(),
+        };
+        Bytes::from_static(fixed.as_bytes())
+    }
+
+    fn body_of_data(&self) -> Bytes {
+        let mut body = serde_json::Map::new();
+        body.insert("error".to_owned(), self.to_string().into());
+        if let Self::Unavailable { service, .. } = self {
+            body.insert("service".to_owned(), service.as_str().into());
+        }
+        serde_json::Value::Object(body).to_string().into()
+    }
+
+    /// The whole HTTP answer.
+    pub fn response(&self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(self.body()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if matches!(
+            self,
+            Self::Unavailable {
+                reason: Unavailable::PublisherFull,
+                ..
+            }
+        ) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// The sentence of those refusals whose text has data in it.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownService(service) => write!(f, "unknown service: {service}"),
+            Self::SupplierUnregistered(supplier) => write!(f, "supplier {supplier} not registered with any miner"),
+            Self::SupplierInactive { supplier, status } => write!(f, "supplier {supplier} is {status}"),
+            Self::SupplierWithoutServices(supplier) => write!(f, "supplier {supplier} has no services registered"),
+            Self::SupplierNotStakedFor { supplier, service } => {
+                write!(f, "supplier {supplier} not staked for service {service}")
+            }
+            Self::Unavailable { .. } => f.write_str("service temporarily unavailable"),
+            Self::Invalid(invalid) => write!(f, "relay validation failed: {invalid}"),
+            other => f.write_str(other.label()),
+        }
+    }
+}
+
+impl From<Invalid> for Refusal {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(refusal: &Refusal) -> String {
+        String::from_utf8(refusal.body().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn texts_and_statuses_are_the_specs() {
+        let supplier = || "pokt1x".to_owned();
+        let table = [
+            (
+                Refusal::UnreadableBody,
+                400,
+                r#"{"error":"failed to read request body"}"#,
+            ),
+            (Refusal::BodyTooLarge, 413, r#"{"error":"request body too large"}"#),
+            (
+                Refusal::Undecodable,
+                400,
+                r#"{"error":"invalid relay request: body must be a valid RelayRequest protobuf"}"#,
+            ),
+            (
+                Refusal::NotConfigured,
+                500,
+                r#"{"error":"relayer not properly configured"}"#,
+            ),
+            (
+                Refusal::UnknownService("x".into()),
+                404,
+                r#"{"error":"unknown service: x"}"#,
+            ),
+            (
+                Refusal::SupplierStateUnknown,
+                503,
+                r#"{"error":"failed to verify supplier state"}"#,
+            ),
+            (
+                Refusal::SupplierUnregistered(supplier()),
+                503,
+                r#"{"error":"supplier pokt1x not registered with any miner"}"#,
+            ),
+            (
+                Refusal::SupplierInactive {
+                    supplier: supplier(),
+                    status: "not_staked".into(),
+                },
+                503,
+                r#"{"error":"supplier pokt1x is not_staked"}"#,
+            ),
+            (
+                Refusal::SupplierNotStakedFor {
+                    supplier: supplier(),
+                    service: "eth".into(),
+                },
+                503,
+                r#"{"error":"supplier pokt1x not staked for service eth"}"#,
+            ),
+            (
+                Refusal::Unavailable {
+                    service: "eth".into(),
+                    reason: Unavailable::NoBackend,
+                },
+                503,
+                r#"{"error":"service temporarily unavailable","service":"eth"}"#,
+            ),
+            (
+                Refusal::Invalid(Invalid::Expired),
+                403,
+                r#"{"error":"relay validation failed: session expired"}"#,
+            ),
+            (Refusal::BackendTimeout, 502, r#"{"error":"backend error"}"#),
+            (
+                Refusal::BackendStatus(StatusCode::GATEWAY_TIMEOUT),
+                504,
+                r#"{"error":"backend service error"}"#,
+            ),
+            (Refusal::Unsigned, 500, r#"{"error":"failed to sign response"}"#),
+        ];
+        for (refusal, status, body) in table {
+            assert_eq!(
+                (refusal.status().as_u16(), text(&refusal).as_str()),
+                (status, body),
+                "{refusal:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_from_outside_cannot_break_the_json() {
+        let refusal = Refusal::UnknownService("a\"b\\c\n".into());
+        let parsed: serde_json::Value = serde_json::from_slice(&refusal.body()).unwrap();
+        assert_eq!(parsed["error"], "unknown service: a\"b\\c\n");
+    }
+}

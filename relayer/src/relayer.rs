@@ -1,0 +1,335 @@
+//! Starting and stopping a relayer: who owns which task, and what ends before what.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use pocket_config::RelayerConfig;
+use pocket_keys::KeySet;
+use pocket_protocol::Height;
+use pocket_query::{BlockFeed, ChainClient};
+use pocket_store::{PublisherConfig, RelayPublisher, Store};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::drain::{Drain, Horizon, horizon};
+use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
+use crate::received::Reception;
+use crate::server::Server;
+use crate::service::{ServiceError, Services};
+use crate::supplier_gate::SupplierGate;
+use crate::verify::Verifier;
+
+/// How long open requests may take to finish at shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+/// How long answered relays may then wait for the chain to verify them.
+const SETTLE_GRACE: Duration = Duration::from_secs(10);
+/// Between two writes of the watermark.
+const WATERMARK_EVERY: Duration = Duration::from_millis(250);
+/// How long a watermark counts.
+const WATERMARK_TTL: Duration = Duration::from_secs(5);
+/// After this long without a confirmed write, the last one no longer counts here: well before it does for miners.
+const WATERMARK_TRUST: Duration = Duration::from_secs(4);
+/// How long a write may take.
+const WATERMARK_WRITE: Duration = Duration::from_secs(1);
+/// Between two looks for ring tables that are due.
+const TABLES_EVERY: Duration = Duration::from_millis(50);
+/// The first look into the supplier registry delays the start no longer.
+const FIRST_REGISTRY_READ: Duration = Duration::from_secs(2);
+
+/// What a relayer works with; its owner keeps the block feed running until the relayer has ended.
+pub struct Deps {
+    /// The chain.
+    pub chain: ChainClient,
+    /// Its height.
+    pub feed: BlockFeed,
+    /// Redis.
+    pub store: Store,
+    /// Keys of the suppliers' operators.
+    pub keys: KeySet,
+    /// Where metrics are registered.
+    pub registry: Registry,
+    /// Bounds of the queue to Redis.
+    pub publisher: PublisherConfig,
+}
+
+/// Why a relayer does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayerError {
+    /// The port cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The configured address.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A service cannot be served as configured.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The registry has the relayer's metrics already.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Serves relays.
+pub struct Relayer;
+
+/// A relayer at work. Dropping it does not end it: cancel its token and await [`RunningRelayer::join`].
+pub struct RunningRelayer {
+    local_addr: SocketAddr,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl RunningRelayer {
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Waits until it has ended, after its token was cancelled.
+    pub async fn join(self) {
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the relayer ended badly");
+        }
+    }
+
+    /// Ends it: no new connections, open requests finished, all mined relays in Redis, watermark taken back.
+    pub async fn shutdown(self) {
+        self.cancel.cancel();
+        self.join().await;
+    }
+}
+
+impl Relayer {
+    /// Starts serving. Chain, Redis and backends may be away: their absence shows in the answers.
+    pub async fn start(
+        config: &RelayerConfig,
+        deps: Deps,
+        cancel: CancellationToken,
+    ) -> Result<RunningRelayer, RelayerError> {
+        let metrics = Metrics::register(&deps.registry)?;
+        let services = Services::new(config, &metrics)?;
+        let address = config.listen_addr.to_string();
+        let failed = |source| RelayerError::Listen {
+            address: address.clone(),
+            source,
+        };
+        let listener = TcpListener::bind(&address).await.map_err(failed)?;
+        let local_addr = listener.local_addr().map_err(failed)?;
+        if deps.keys.is_empty() {
+            tracing::error!("no operator key is loaded: every relay will be refused");
+        }
+
+        let drain = Arc::new(Drain::default());
+        // The publisher ends last of all, when nothing can be handed to it any more.
+        let end_publisher = CancellationToken::new();
+        let (publisher, publishing) = RelayPublisher::start(deps.store.clone(), deps.publisher, end_publisher.clone());
+        let gate = SupplierGate::new(deps.store.clone(), deps.keys.clone());
+        if tokio::time::timeout(FIRST_REGISTRY_READ, gate.refresh()).await.is_err() {
+            tracing::warn!("supplier registry not read yet: suppliers with loaded keys are served");
+        }
+        let give_up = CancellationToken::new();
+        let pipeline = Arc::new(Pipeline {
+            reception: Reception {
+                services,
+                keys: deps.keys,
+                gate,
+                drain: drain.clone(),
+                publisher,
+                metrics: metrics.clone(),
+            },
+            verifier: Verifier::new(deps.chain.clone(), metrics.clone()),
+            feed: deps.feed.clone(),
+            metrics: metrics.clone(),
+            afterwards: TaskTracker::new(),
+            give_up: give_up.clone(),
+        });
+        let marks = Watermarks {
+            chain: deps.chain,
+            feed: deps.feed,
+            store: deps.store,
+            drain,
+            metrics,
+        };
+        let run = Run {
+            pipeline,
+            listener,
+            marks,
+            publishing,
+            end_publisher,
+            give_up,
+            cancel: cancel.clone(),
+        };
+        let body_timeout = config.longest_request_timeout() + Duration::from_secs(5);
+        let task = tokio::spawn(run.until_ended(body_timeout));
+        tracing::info!(%local_addr, services = config.services.len(), "relayer listens");
+        Ok(RunningRelayer {
+            local_addr,
+            cancel,
+            task,
+        })
+    }
+}
+
+/// The owner of all tasks.
+struct Run {
+    pipeline: Arc<Pipeline>,
+    listener: TcpListener,
+    marks: Watermarks,
+    publishing: JoinHandle<()>,
+    end_publisher: CancellationToken,
+    give_up: CancellationToken,
+    cancel: CancellationToken,
+}
+
+impl Run {
+    async fn until_ended(self, body_timeout: Duration) {
+        let Self {
+            pipeline,
+            listener,
+            marks,
+            publishing,
+            end_publisher,
+            give_up,
+            cancel,
+        } = self;
+        let instance = instance_name(&listener);
+        let mut helpers = JoinSet::new();
+        let gated = pipeline.clone();
+        let gate_cancel = cancel.clone();
+        helpers.spawn(async move { gated.reception.gate.run(gate_cancel).await });
+        helpers.spawn(build_tables(pipeline.verifier.rings().clone(), cancel.clone()));
+        // Written until the last relay is in Redis.
+        let end_marks = CancellationToken::new();
+        let store = marks.store.clone();
+        let mut marking = JoinSet::new();
+        marking.spawn(marks.run(instance.clone(), end_marks.clone()));
+
+        Server::new(pipeline.clone(), body_timeout)
+            .run(listener, SHUTDOWN_GRACE, cancel)
+            .await;
+        pipeline.afterwards.close();
+        if tokio::time::timeout(SETTLE_GRACE, pipeline.afterwards.wait())
+            .await
+            .is_err()
+        {
+            give_up.cancel();
+            pipeline.afterwards.wait().await;
+        }
+        end_publisher.cancel();
+        if let Err(error) = publishing.await {
+            tracing::error!(%error, "the publisher ended badly");
+        }
+        end_marks.cancel();
+        while marking.join_next().await.is_some() {}
+        while helpers.join_next().await.is_some() {}
+        if let Err(error) = store.remove_watermark(&instance).await {
+            tracing::warn!(%error, "watermark not taken back: miners wait until it expires");
+        }
+        tracing::info!("relayer ended");
+    }
+}
+
+/// A name that no other relayer has, at any time.
+fn instance_name(listener: &TcpListener) -> String {
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    format!("{}-{port}-{nanos:x}", std::process::id())
+}
+
+/// Builds the large tables of ring keys once they are due, on a thread that may block.
+async fn build_tables(rings: Arc<pocket_ring::Verifier>, cancel: CancellationToken) {
+    while cancel
+        .run_until_cancelled(tokio::time::sleep(TABLES_EVERY))
+        .await
+        .is_some()
+    {
+        if rings.has_pending() {
+            let rings = rings.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || rings.build_pending()).await {
+                tracing::error!(%error, "ring tables cannot be built: verification stays slow");
+            }
+        }
+    }
+}
+
+/// Closes sessions as blocks come, and tells miners.
+struct Watermarks {
+    chain: ChainClient,
+    feed: BlockFeed,
+    store: Store,
+    drain: Arc<Drain>,
+    metrics: Metrics,
+}
+
+impl Watermarks {
+    async fn run(self, instance: String, cancel: CancellationToken) {
+        let mut blocks = self.feed.subscribe();
+        let mut known: Option<(Height, Horizon)> = None;
+        // Miners do not wait for a relayer that they have not heard of, or no more.
+        let mut confirmed_at: Option<Instant> = None;
+        let mut is_first = true;
+        loop {
+            let height = self.feed.height();
+            self.metrics.height.set(height.0);
+            self.metrics.in_flight.set(self.drain.in_flight() as i64);
+            if height.0 > 0 && known.is_none_or(|(at, _)| at != height) {
+                match current_horizon(&self.chain, height).await {
+                    Ok(horizon) => known = Some((height, horizon)),
+                    Err(error) => tracing::debug!(%error, "no parameters: no session is closed"),
+                }
+            }
+            // What is closed stays closed: first of all it must be known whether Redis is there.
+            if let (Some((_, horizon)), false) = (known, is_first) {
+                let is_told = confirmed_at.is_some_and(|at| at.elapsed() < WATERMARK_TRUST);
+                self.drain.advance(if is_told {
+                    horizon
+                } else {
+                    horizon.without_ended_sessions()
+                });
+            }
+            let began = Instant::now();
+            let write = self
+                .store
+                .write_watermark(&instance, self.drain.watermark(height), WATERMARK_TTL);
+            match tokio::time::timeout(WATERMARK_WRITE, write).await {
+                Ok(Ok(())) => confirmed_at = Some(began),
+                Ok(Err(error)) => tracing::debug!(%error, "watermark not written"),
+                Err(_) => tracing::debug!("watermark not written in time"),
+            }
+            if std::mem::take(&mut is_first) {
+                continue;
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(WATERMARK_EVERY) => {}
+                Ok(()) = blocks.changed() => {}
+            }
+        }
+    }
+}
+
+async fn current_horizon(chain: &ChainClient, height: Height) -> Result<Horizon, pocket_query::QueryError> {
+    let mut known = BTreeMap::new();
+    loop {
+        let mut missing = height;
+        let found = horizon(height, |at| {
+            missing = at;
+            known.get(&at).cloned()
+        });
+        match found {
+            Some(horizon) => return Ok(horizon),
+            None => known.insert(missing, chain.shared_params_at(missing).await?),
+        };
+    }
+}

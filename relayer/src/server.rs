@@ -1,0 +1,185 @@
+//! The relay port: HTTP/1.1 and HTTP/2 with prior knowledge on one socket (spec `relay.md` §5.1).
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use prometheus::IntCounter;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::body::{self, BodyError};
+use crate::health;
+use crate::metrics::UNKNOWN;
+use crate::pipeline::Pipeline;
+use crate::refusal::Refusal;
+
+/// Streams that one HTTP/2 connection may have open.
+const STREAMS_PER_CONNECTION: u32 = 250;
+/// Largest head of a request.
+const HEAD_BYTES: usize = 1 << 20;
+/// How long a connection may wait for a whole request head, between requests too.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
+/// After a failure to accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What one port serves.
+pub(crate) struct Server {
+    pipeline: Arc<Pipeline>,
+    /// How long a request's body may take.
+    body_timeout: Duration,
+    over_http1: IntCounter,
+    over_http2: IntCounter,
+}
+
+impl Server {
+    pub fn new(pipeline: Arc<Pipeline>, body_timeout: Duration) -> Arc<Self> {
+        let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
+        let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
+        Arc::new(Self {
+            pipeline,
+            body_timeout,
+            over_http1,
+            over_http2,
+        })
+    }
+
+    /// Accepts until `cancel`, then lets open requests finish for at most `grace`.
+    pub async fn run(self: Arc<Self>, listener: TcpListener, grace: Duration, cancel: CancellationToken) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, _)) => {
+                        connections.spawn(self.clone().serve(socket, cancel.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        let finished = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, finished).await.is_err() {
+            tracing::warn!(connections = connections.len(), "connections cut off at shutdown");
+        }
+        connections.shutdown().await;
+    }
+
+    async fn serve(self: Arc<Self>, socket: TcpStream, cancel: CancellationToken) {
+        // Answers are written whole: waiting for more to send would only delay them.
+        if socket.set_nodelay(true).is_err() {
+            return;
+        }
+        let open = &self.pipeline.metrics.connections;
+        open.inc();
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES)
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .max_header_list_size(HEAD_BYTES as u32)
+            .keep_alive_interval(HEAD_TIMEOUT);
+        let service = service_fn(|request| {
+            let server = self.clone();
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = cancel.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, "connection ended");
+        }
+        open.dec();
+    }
+
+    /// One request; a panic costs it alone.
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let answered = AssertUnwindSafe(self.route(request)).catch_unwind().await;
+        answered.unwrap_or_else(|_| {
+            tracing::error!("a relay's handler panicked");
+            let mut response = Response::new(Full::new(Bytes::from_static(b"Internal Server Error")));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, plain);
+            response
+        })
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let height = self.pipeline.feed.height();
+        if let Some(health) = health::answer(request.uri().path(), &self.pipeline.reception.services, height) {
+            return health;
+        }
+        // Any method and any path is a relay: what counts is the body.
+        let is_http2 = request.version() == Version::HTTP_2;
+        if is_http2 { &self.over_http2 } else { &self.over_http1 }.inc();
+        let (head, incoming) = request.into_parts();
+        let served = match self.read(incoming).await {
+            Ok(body) => self.pipeline.serve(&head.headers, body).await,
+            Err(refusal) => {
+                self.pipeline
+                    .metrics
+                    .received
+                    .with_label_values(&[UNKNOWN, UNKNOWN])
+                    .inc();
+                self.pipeline.count_refusal(UNKNOWN, UNKNOWN, &refusal);
+                Err(refusal)
+            }
+        };
+        match served {
+            Ok(served) => {
+                let mut response = Response::new(Full::new(served.wire));
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, content_type(&head.headers));
+                response
+            }
+            Err(refusal) => {
+                tracing::debug!(?refusal, "relay refused");
+                refusal.response()
+            }
+        }
+    }
+
+    async fn read(&self, incoming: Incoming) -> Result<Bytes, Refusal> {
+        let limit = self.pipeline.reception.services.body_limit;
+        match tokio::time::timeout(self.body_timeout, body::collect(incoming, limit)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(BodyError::TooLarge)) => Err(Refusal::BodyTooLarge),
+            Ok(Err(BodyError::Broken)) | Err(_) => Err(Refusal::UnreadableBody),
+        }
+    }
+}
+
+/// The client's `Accept`, as the peer echoes it; it says nothing about the bytes, which are protobuf.
+fn content_type(headers: &HeaderMap) -> HeaderValue {
+    match headers.get(header::ACCEPT) {
+        Some(accept) if accept != "*/*" && !accept.is_empty() => accept.clone(),
+        _ => HeaderValue::from_static("application/json"),
+    }
+}

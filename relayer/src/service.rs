@@ -1,0 +1,108 @@
+//! The services that are served, as a relay needs them: everything looked up and parsed beforehand.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use pocket_config::{RelayerConfig, RpcType, ValidationMode};
+use pocket_protocol::ServiceId;
+
+use crate::backend::{Backend, BackendError};
+use crate::metrics::{Metrics, RelayMetrics};
+use crate::rpc_type;
+
+/// One service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub id: ServiceId,
+    /// The id as a header, shared by all relays.
+    pub id_header: HeaderValue,
+    pub mode: ValidationMode,
+    /// Largest request, in bytes.
+    pub body_limit: usize,
+    pub default_type: RpcType,
+    routes: [Option<Route>; rpc_type::ALL.len()],
+}
+
+/// Where relays of one service and type go, and what they are counted with.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub kind: RpcType,
+    pub backend: Backend,
+    pub metrics: RelayMetrics,
+}
+
+impl Service {
+    /// The route of a type; there is no falling back on another.
+    pub fn route(&self, kind: RpcType) -> Option<&Route> {
+        self.routes[rpc_type::index(kind)].as_ref()
+    }
+
+    /// The types that have one.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().flatten()
+    }
+}
+
+/// All services, by id.
+#[derive(Debug)]
+pub(crate) struct Services {
+    by_id: HashMap<ServiceId, Arc<Service>>,
+    /// Largest request that any service takes, in bytes.
+    pub body_limit: usize,
+}
+
+/// A service whose backend cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("services.{service}.backends.{kind}: {source}")]
+pub struct ServiceError {
+    service: ServiceId,
+    kind: &'static str,
+    source: BackendError,
+}
+
+impl Services {
+    /// Prepares every service of the configuration. Backends are not asked whether they are there.
+    pub fn new(config: &RelayerConfig, metrics: &Metrics) -> Result<Self, ServiceError> {
+        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        let limits = config
+            .services
+            .values()
+            .map(|service| bytes(service.max_body_size_bytes));
+        let body_limit = limits.fold(bytes(config.default_max_body_size_bytes), usize::max);
+        let mut by_id = HashMap::new();
+        for (id, service) in &config.services {
+            let mut routes = [const { None }; rpc_type::ALL.len()];
+            for (&kind, backend) in &service.backends {
+                // Those two have transports of their own.
+                if matches!(kind, RpcType::WebSocket | RpcType::Grpc) {
+                    continue;
+                }
+                let backend = Backend::new(backend, service, &config.http_transport, body_limit).map_err(|source| {
+                    ServiceError {
+                        service: id.clone(),
+                        kind: kind.as_str(),
+                        source,
+                    }
+                })?;
+                let metrics = metrics.of(id.as_str(), kind, service.validation_mode);
+                routes[rpc_type::index(kind)] = Some(Route { kind, backend, metrics });
+            }
+            let service = Service {
+                id: id.clone(),
+                id_header: HeaderValue::from_str(id.as_str()).expect("a service id is letters, digits, `-` and `_`"),
+                mode: service.validation_mode,
+                body_limit: bytes(service.max_body_size_bytes),
+                default_type: service.default_backend,
+                routes,
+            };
+            by_id.insert(id.clone(), Arc::new(service));
+        }
+        Ok(Self { by_id, body_limit })
+    }
+
+    /// The service of an id from the wire.
+    pub fn get(&self, id: &str) -> Option<&Arc<Service>> {
+        self.by_id.get(id)
+    }
+}

@@ -1,0 +1,29 @@
+//! TLS towards backends.
+
+use std::io;
+use std::sync::Arc;
+
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Connects over TCP, and over TLS where the URL says so. The system's root certificates are read only when
+/// `needs_roots`.
+pub(crate) fn connector(tcp: HttpConnector, needs_roots: bool) -> io::Result<HttpsConnector<HttpConnector>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the cipher suites of both versions");
+    let config = if needs_roots {
+        builder.with_native_roots()?.with_no_client_auth()
+    } else {
+        builder
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()
+    };
+    Ok(HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(tcp))
+}

@@ -1,0 +1,55 @@
+//! What the relayer left behind: Redis and metrics.
+
+use bytes::Bytes;
+use pocket_devnet::Actor;
+use pocket_proto::pocket::ha::MinedRelayMessage;
+use pocket_store::{PrivateRedis, Store};
+use prometheus::Registry;
+use prost::Message as _;
+
+/// All relays in a supplier's stream.
+pub async fn stream(redis: &PrivateRedis, store: &Store, supplier: &str) -> Vec<MinedRelayMessage> {
+    type Entry = (String, Vec<(String, Bytes)>);
+    let mut connection = connect(redis).await;
+    let key = store.keys().stream(&Actor::named(supplier).address);
+    let entries: Vec<Entry> = redis::cmd("XRANGE")
+        .arg(key)
+        .arg("-")
+        .arg("+")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    entries
+        .into_iter()
+        .map(|(_, fields)| {
+            assert_eq!(fields.len(), 1);
+            assert_eq!(fields[0].0, "data");
+            MinedRelayMessage::decode(fields[0].1.clone()).unwrap()
+        })
+        .collect()
+}
+
+pub async fn connect(redis: &PrivateRedis) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(redis.url())
+        .unwrap()
+        .get_multiplexed_async_connection()
+        .await
+        .unwrap()
+}
+
+/// A counter's sum over all label sets that contain `labels`.
+pub fn counter(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> u64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name);
+    let series = family.into_iter().flat_map(prometheus::proto::MetricFamily::get_metric);
+    let chosen = series.filter(|metric| {
+        let has = |(name, value): &(&str, &str)| {
+            metric
+                .get_label()
+                .iter()
+                .any(|label| label.name() == *name && label.value() == *value)
+        };
+        labels.iter().all(has)
+    });
+    chosen.map(|metric| metric.get_counter().get_value() as u64).sum()
+}

@@ -34,8 +34,6 @@ pub(crate) struct Worker {
     pub lease: Lease,
     pub cancel: CancellationToken,
     pub sessions: HashMap<SessionId, Session>,
-    /// Every entry up to this one is in a tree or refused.
-    pub consumed: StreamId,
     /// By session end: the stream's last entry at a moment when no relayer could add another.
     drained_at: HashMap<Height, StreamId>,
     jobs: JoinSet<Vec<(SessionId, Finding)>>,
@@ -57,7 +55,6 @@ impl Worker {
             lease,
             cancel,
             sessions: HashMap::new(),
-            consumed: StreamId::default(),
             drained_at: HashMap::new(),
             jobs: JoinSet::new(),
             registry_at: None,
@@ -221,12 +218,9 @@ impl Worker {
                 Err(error) => return Err(error.into()),
             };
         }
-        if self.consumed >= self.drained_at[&end] {
-            return Ok(true);
-        }
-        // Acknowledged entries are deleted, so an empty stream is a stream that was read to its end.
-        match self.deps.store.stream_length(&self.supplier).await {
-            Ok(length) => Ok(length == 0),
+        // Entries are deleted when a tree holds them, so the oldest one tells, whoever read which.
+        match self.deps.store.oldest_entry(&self.supplier).await {
+            Ok(oldest) => Ok(oldest.is_none_or(|oldest| oldest > self.drained_at[&end])),
             Err(error) if error.is_transient() => Ok(false),
             Err(error) => Err(error.into()),
         }

@@ -6,7 +6,8 @@ mod relayer;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pocket_devnet::{Actor, Devnet, DevnetConfig, Localnet};
+use bytes::Bytes;
+use pocket_devnet::{Actor, Devnet, DevnetConfig, Genesis, Localnet};
 use pocket_keys::{KeySet, SigningKey};
 use pocket_miner::{Deps, Metrics, Miner, Settings};
 use pocket_proto::pocket::proof::{Claim, ClaimProofStatus};
@@ -14,16 +15,17 @@ use pocket_protocol::claim::ProofRequirement;
 use pocket_protocol::{Height, SessionId, SupplierAddress, Windows};
 use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
 use pocket_smst::{Leaf, Tree};
-use pocket_store::{PrivateRedis, SessionRecord, Store, StoreConfig};
+use pocket_store::{LeaseKind, PrivateRedis, SessionRecord, Store, StoreConfig};
 use pocket_tx::{TxConfig, TxSender};
 use prometheus::Registry;
+use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::EnvFilter;
 
-pub use gate::Gate;
-pub use relayer::Relayer;
+use gate::Gate;
+pub use relayer::{Relayer, session};
 
 /// Longest wait for something that is to happen: far beyond what a loaded machine needs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,9 +51,9 @@ pub struct Part {
 pub struct World {
     pub devnet: Devnet,
     pub store: Store,
-    pub redis: Option<PrivateRedis>,
-    pub rpc: Gate,
-    pub grpc: Gate,
+    redis: Option<PrivateRedis>,
+    rpc: Gate,
+    grpc: Gate,
     pub served: BTreeMap<Part, Vec<Leaf>>,
     folder: tempfile::TempDir,
     redis_port: u16,
@@ -63,11 +65,15 @@ impl World {
     }
 
     pub async fn of(localnet: &Localnet) -> Self {
+        Self::from_genesis(localnet.genesis()).await
+    }
+
+    pub async fn from_genesis(genesis: Genesis) -> Self {
         // What the log says is shown with a test that fails, if RUST_LOG asks for it.
         let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
         let _ = log.with_test_writer().try_init();
         let config = DevnetConfig {
-            genesis: localnet.genesis(),
+            genesis,
             ..DevnetConfig::default()
         };
         let devnet = Devnet::start(config).await.unwrap();
@@ -210,6 +216,26 @@ impl World {
             .await;
     }
 
+    /// Waits until a miner has seen the newest block.
+    pub async fn until_seen_by(&self, miner: &RunningMiner) {
+        self.until("the newest block is seen", || async {
+            miner.gauge("current_block_height") == self.devnet.height()
+        })
+        .await;
+    }
+
+    /// Who works a supplier.
+    pub async fn owner(&self, supplier: &str) -> Option<String> {
+        let kind = LeaseKind::Supplier(address(supplier));
+        self.store.lease_holder(&kind).await.unwrap()
+    }
+
+    pub async fn until_owned(&self, supplier: &str, owner: &str) {
+        let what = format!("{supplier} is worked by {owner}");
+        self.until(&what, || async { self.owner(supplier).await.as_deref() == Some(owner) })
+            .await;
+    }
+
     /// Waits until everything that was served is in trees.
     pub async fn until_taken_in(&self) {
         for supplier in self.served.keys().map(|part| part.supplier.parse().unwrap()) {
@@ -279,12 +305,7 @@ impl World {
 
     /// Each part was claimed once with all of its relays, and settled; nothing else was, and nobody is slashed.
     pub fn assert_all_settled(&self) {
-        for kind in [
-            "EventSupplierSlashed",
-            "EventClaimExpired",
-            "EventClaimDiscarded",
-            "EventClaimUpdated",
-        ] {
+        for kind in ["EventSupplierSlashed", "EventClaimExpired", "EventClaimDiscarded"] {
             assert_eq!(self.events(kind), [], "{kind}");
         }
         let (created, settled) = (self.events("EventClaimCreated"), self.events("EventClaimSettled"));
@@ -306,6 +327,40 @@ impl World {
         }
     }
 
+    /// No claim was sent a second time.
+    pub fn assert_each_claimed_once(&self) {
+        assert_eq!(self.events("EventClaimUpdated"), []);
+    }
+
+    /// Cuts the miners off from the chain.
+    pub fn shut_chain(&self) {
+        self.rpc.shut();
+        self.grpc.shut();
+    }
+
+    pub fn open_chain(&self) {
+        self.rpc.open();
+        self.grpc.open();
+    }
+
+    /// Appends an entry as no relayer does.
+    pub async fn append_field(&self, supplier: &str, name: &str, value: &[u8]) {
+        let key = self.store.keys().stream(address(supplier).as_str());
+        self.raw(redis::cmd("XADD").arg(key).arg("*").arg(name).arg(value))
+            .await;
+    }
+
+    pub async fn delete(&self, key: &str) {
+        self.raw(redis::cmd("DEL").arg(key)).await;
+    }
+
+    /// Sends a command that no part of the program sends.
+    async fn raw(&self, command: &redis::Cmd) {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.redis_port)).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        command.exec_async(&mut connection).await.unwrap();
+    }
+
     /// The root of the claim that the chain held last.
     pub fn claimed_root(&self, part: &Part) -> Vec<u8> {
         self.devnet.read(|chain| {
@@ -322,7 +377,7 @@ impl World {
 pub struct RunningMiner {
     miner: Miner,
     cancel: CancellationToken,
-    pub registry: Registry,
+    registry: Registry,
     _feed: AbortOnDropHandle<()>,
 }
 
@@ -337,6 +392,15 @@ impl RunningMiner {
     pub fn crash(self) {
         drop(self.miner);
         self.cancel.cancel();
+    }
+
+    /// A gauge without labels.
+    pub fn gauge(&self, name: &str) -> i64 {
+        let families = self.registry.gather();
+        let family = families
+            .iter()
+            .find(|family| family.name() == format!("ha_miner_{name}"));
+        family.map_or(0, |family| family.get_metric()[0].get_gauge().get_value() as i64)
     }
 
     /// Sum of a counter over those series that have all of these label values.
@@ -360,4 +424,8 @@ fn key(name: &str) -> SigningKey {
 
 pub fn address(name: &str) -> SupplierAddress {
     Actor::named(name).address.parse().unwrap()
+}
+
+pub fn sha256(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(&Sha256::digest(bytes))
 }

@@ -42,11 +42,27 @@ impl Relayer {
     /// Serves `relays` relays of the application's present session, all different; returns when they are in Redis.
     pub async fn serve(&mut self, world: &mut World, supplier: &str, application: &str, relays: usize) -> Part {
         let header = session(world, application);
-        let messages = self.mine(&header, supplier, application, relays);
-        let part = self.remember(world, &header, supplier, &messages);
-        self.append(supplier, messages.iter().map(|message| message.encode_to_vec().into()))
-            .await;
+        self.serve_in(world, &header, supplier, application, relays).await
+    }
+
+    /// Serves relays of a session that may be over.
+    pub async fn serve_in(
+        &mut self,
+        world: &mut World,
+        header: &SessionHeader,
+        supplier: &str,
+        application: &str,
+        relays: usize,
+    ) -> Part {
+        let messages = self.mine(header, supplier, application, relays);
+        let part = self.remember(world, header, supplier, &messages);
+        self.append_relays(supplier, &messages).await;
         part
+    }
+
+    pub async fn append_relays(&self, supplier: &str, relays: &[MinedRelayMessage]) {
+        self.append(supplier, relays.iter().map(|relay| relay.encode_to_vec().into()))
+            .await;
     }
 
     /// Relays as [`Self::serve`] makes them, not yet appended.

@@ -61,6 +61,10 @@ pub(crate) async fn claim(
             findings.push((due.record.session, Finding::Event(Event::ClaimIncluded, None)));
             continue;
         }
+        if deps.feed.height() >= close {
+            findings.push((due.record.session, Finding::Event(Event::ClaimWindowClosed, None)));
+            continue;
+        }
         match message(deps, &due).await {
             Ok(message) => items.push(Item {
                 session: due.record.session,

@@ -19,6 +19,9 @@ pub enum WorkError {
         /// What is wrong.
         reason: String,
     },
+    /// A fault of ours; the worker starts again from what is stored.
+    #[error("work on a claim or proof panicked")]
+    Panicked,
     /// We were told to stop while waiting for Redis.
     #[error("stopped")]
     Stopped,

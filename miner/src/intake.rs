@@ -24,9 +24,6 @@ struct Group {
 impl Worker {
     /// Takes a batch of one supplier's stream into its sessions' trees, and acknowledges what is stored.
     pub(crate) async fn take_in(&mut self, batch: Vec<Delivery>) -> Result<(), WorkError> {
-        let Some(last) = batch.iter().map(|delivery| delivery.id).max() else {
-            return Ok(());
-        };
         let (groups, unusable) = self.sort(batch);
         if !unusable.is_empty() {
             self.acknowledge(&unusable).await?;
@@ -34,7 +31,6 @@ impl Worker {
         for (session, group) in groups {
             self.take_group(session, group).await?;
         }
-        self.consumed = self.consumed.max(last);
         Ok(())
     }
 
@@ -79,11 +75,15 @@ impl Worker {
         let service = session.record.service.clone();
         self.deps.metrics.consumed(&self.supplier, &service, relays.len());
         if session.record.state != SessionState::Active {
-            // Relayers tell when they are done with a session, so this is a relayer that could not.
             let state = session.record.state.as_str();
-            tracing::error!(session = %id, relays = relays.len(), state, "relays came after their session was sealed");
-            self.deps.metrics.rejected(&self.supplier, "sealed", relays.len());
-            return self.acknowledge(&entries).await;
+            // What was delivered twice is in the tree and acknowledged.
+            let late = self.acknowledge(&entries).await?;
+            if late > 0 {
+                // Relayers tell when they are done with a session, so this is a relayer that could not.
+                tracing::error!(session = %id, relays = late, state, "relays came after their session was sealed");
+                self.deps.metrics.rejected(&self.supplier, "sealed", late as usize);
+            }
+            return Ok(());
         }
 
         let units = session.units_per_relay.unwrap_or(relays[0].compute_units_per_relay);
@@ -127,7 +127,7 @@ impl Worker {
         Ok(())
     }
 
-    async fn acknowledge(&self, entries: &[StreamId]) -> Result<(), WorkError> {
+    async fn acknowledge(&self, entries: &[StreamId]) -> Result<u64, WorkError> {
         self.retry("acknowledge", |store, lease, supplier| async move {
             store.acknowledge(&lease, &supplier, entries).await
         })

@@ -26,8 +26,8 @@ use pocket_keys::KeySet;
 use pocket_query::{BlockFeed, ChainClient};
 use pocket_store::Store;
 use pocket_tx::TxSender;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use metrics::Metrics;
 
@@ -92,17 +92,18 @@ impl Settings {
     }
 }
 
-/// A miner at work.
+/// A miner at work. Dropped, it stops where it stands, as a killed process does: its leases expire, and
+/// whoever takes them goes on from Redis.
 #[derive(Debug)]
 pub struct Miner {
-    task: JoinHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Miner {
     /// Starts working, until `cancel`. Redis and the chain may be away: it waits for them.
     pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
         Self {
-            task: tokio::spawn(ownership::run(settings, deps, cancel)),
+            task: AbortOnDropHandle::new(tokio::spawn(ownership::run(settings, deps, cancel))),
         }
     }
 

@@ -29,6 +29,8 @@ pub enum Event {
     },
     /// A claim with our root is in a block.
     ClaimIncluded,
+    /// The claim window closed, and the chain has no claim with our root.
+    ClaimWindowClosed,
     /// The chain will not take this claim, whatever we do.
     ClaimRefused(String),
     /// The claim is not worth its fees, or can never be proven.
@@ -41,6 +43,15 @@ pub enum Event {
     ProofRefused(String),
     /// The chain holds no claim to prove.
     ClaimAbsent,
+    /// The chain settled the claim.
+    Settled {
+        /// By a valid proof, not because none was asked for.
+        proven: bool,
+    },
+    /// The chain let the claim expire, or discarded it.
+    Unpaid(String),
+    /// The settlement block has nothing about the session, or nobody has that block any more.
+    Unsettled(&'static str),
 }
 
 /// What is to be done next.
@@ -52,6 +63,8 @@ pub enum Effect {
     Claim,
     /// Find out whether a proof is due, and send it.
     Prove,
+    /// Find out how the chain settled the session, and forget it.
+    Settle,
 }
 
 /// A state and what follows from it.
@@ -111,39 +124,50 @@ pub fn step(state: SessionState, event: Event) -> Step {
         (S::Active, Event::Sealed { compute_units: 0, .. }) => Step::end(S::ClaimSkipped, "the service pays nothing"),
         (S::Active, Event::Sealed { .. }) => Step::act(S::Claiming, Effect::Claim),
         (S::Claiming | S::ClaimWindowClosed | S::ClaimTxError, Event::ClaimIncluded) => Step::stay(S::Claimed),
+        (S::Claiming, Event::ClaimWindowClosed) => Step::end(S::ClaimWindowClosed, LATE_CLAIM),
         (S::Claiming, Event::ClaimRefused(reason)) => Step::end(S::ClaimTxError, reason),
         (S::Claiming, Event::ClaimUnwanted(reason)) => Step::end(S::ClaimSkipped, reason),
         (S::Claimed | S::Proving, Event::ProofNotRequired) => Step::stay(S::ProbabilisticProved),
-        (S::Claimed | S::Proving | S::ProofWindowClosed | S::ProofTxError, Event::ProofAccepted) => {
-            Step::stay(S::Proved)
-        }
+        (S::Claimed | S::Proving | S::ProofTxError, Event::ProofAccepted) => Step::stay(S::Proved),
         (S::Claimed | S::Proving, Event::ProofRefused(reason)) => Step::end(S::ProofTxError, reason),
         (S::Claimed | S::Proving, Event::ClaimAbsent) => {
             Step::end(S::ClaimMissing, "the chain holds no claim of this session")
         }
-        (state, _) => Step::stay(state),
+        (state, event) => at_settlement(state, event),
     }
 }
+
+const LATE_CLAIM: &str = "the claim window closed before a claim was in a block";
 
 fn at_block(state: SessionState, height: Height, windows: &Windows, drained: bool) -> Step {
     use SessionState as S;
     // A transaction sent now is in the next block at the earliest.
     let next = height + 1;
     match state {
-        S::Active | S::Claiming if next > windows.claim_close => Step::end(
-            S::ClaimWindowClosed,
-            "the claim window closed before a claim was in a block",
-        ),
+        state if state != S::Active && height >= windows.settlement() => Step::act(state, Effect::Settle),
+        // Nothing was sent for it: the root is written down first.
+        S::Active if next > windows.claim_close => Step::end(S::ClaimWindowClosed, LATE_CLAIM),
         S::Active if height >= windows.claim_open && (drained || next + PATIENCE > windows.claim_close) => {
             Step::act(S::Active, Effect::Seal)
         }
+        // Even after the window: what was sent before a restart may be on chain.
         S::Claiming if height >= windows.claim_open => Step::act(S::Claiming, Effect::Claim),
-        S::Claimed | S::Proving if next > windows.proof_close => Step::end(
-            S::ProofWindowClosed,
-            "the proof window closed before a proof was in a block",
-        ),
         S::Claimed | S::Proving if height >= windows.proof_open => Step::act(S::Proving, Effect::Prove),
         state => Step::stay(state),
+    }
+}
+
+/// What the chain did with the claim has the last word.
+fn at_settlement(state: SessionState, event: Event) -> Step {
+    use SessionState as S;
+    match (state, event) {
+        (S::Proved | S::ProbabilisticProved, Event::Settled { .. }) => Step::stay(state),
+        (_, Event::Settled { proven: true }) => Step::stay(S::Proved),
+        (_, Event::Settled { proven: false }) => Step::stay(S::ProbabilisticProved),
+        (S::Claiming | S::Claimed | S::Proving, Event::Unpaid(reason)) => Step::end(S::ProofWindowClosed, reason),
+        (S::Claiming, Event::Unsettled(reason)) => Step::end(S::ClaimWindowClosed, reason),
+        (S::Claimed | S::Proving, Event::Unsettled(reason)) => Step::end(S::ClaimMissing, reason),
+        _ => Step::stay(state),
     }
 }
 
@@ -197,8 +221,22 @@ mod tests {
             Some(Effect::Claim)
         );
         assert_eq!(
-            step(SessionState::Claiming, block(16, true)).state,
+            step(SessionState::Active, block(16, true)).state,
             SessionState::ClaimWindowClosed
+        );
+    }
+
+    #[test]
+    fn claim_that_may_be_on_chain_is_looked_for_after_its_window() {
+        assert_eq!(
+            step(SessionState::Claiming, block(17, true)),
+            Step::act(SessionState::Claiming, Effect::Claim)
+        );
+        let closed = step(SessionState::Claiming, Event::ClaimWindowClosed);
+        assert_eq!(closed.state, SessionState::ClaimWindowClosed);
+        assert_eq!(
+            step(SessionState::Claiming, Event::ClaimIncluded).state,
+            SessionState::Claimed
         );
     }
 
@@ -210,9 +248,26 @@ mod tests {
             assert_eq!(next, Step::act(SessionState::Proving, Effect::Prove), "{height}");
         }
         assert_eq!(
-            step(SessionState::Proving, block(20, true)).state,
-            SessionState::ProofWindowClosed
+            step(SessionState::Proving, block(20, true)),
+            Step::act(SessionState::Proving, Effect::Settle)
         );
+    }
+
+    #[test]
+    fn settlement_decides_what_became_of_a_session_nobody_looked_after() {
+        for state in [SessionState::Claiming, SessionState::Claimed, SessionState::Proving] {
+            let after = |event: Event| step(state, event).state;
+            assert_eq!(after(Event::Settled { proven: true }), SessionState::Proved);
+            assert_eq!(
+                after(Event::Settled { proven: false }),
+                SessionState::ProbabilisticProved
+            );
+            assert_eq!(
+                after(Event::Unpaid("PROOF_MISSING".into())),
+                SessionState::ProofWindowClosed
+            );
+            assert!(after(Event::Unsettled("nothing")).is_terminal());
+        }
     }
 
     #[test]
@@ -230,7 +285,9 @@ mod tests {
             Event::ProofRefused("late".into()),
             Event::ClaimAbsent,
             Event::ProofNotRequired,
-            block(99, true),
+            Event::Unpaid("late".into()),
+            Event::Unsettled("late"),
+            block(19, true),
         ];
         for state in SessionState::ALL.into_iter().filter(|state| state.is_terminal()) {
             for event in &late {

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use pocket_protocol::SupplierAddress;
 use pocket_store::{Lease, LeaseKind, StoreError};
-use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::worker::Worker;
 use crate::{Deps, Settings};
@@ -16,7 +16,7 @@ use crate::{Deps, Settings};
 struct Owned {
     lease: Lease,
     cancel: CancellationToken,
-    task: JoinHandle<()>,
+    task: AbortOnDropHandle<()>,
     since: Instant,
 }
 
@@ -98,7 +98,7 @@ impl Owner {
             lease.clone(),
             cancel.clone(),
         );
-        let task = tokio::spawn(worker.run());
+        let task = AbortOnDropHandle::new(tokio::spawn(worker.run()));
         self.owned.insert(
             supplier.clone(),
             Owned {

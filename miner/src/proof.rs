@@ -154,8 +154,7 @@ async fn verdict(deps: &Deps, supplier: &SupplierAddress, session: &SessionId, t
         Ok(Some(claim)) if claim.proof_validation_status() == ClaimProofStatus::Validated => {
             Finding::Event(Event::ProofAccepted, Some(tx))
         }
-        // Settled in the very block: claims with a valid proof are.
-        Ok(None) => Finding::Event(Event::ProofAccepted, Some(tx)),
+        Ok(None) => Finding::Later("the claim is settled".to_owned()),
         Ok(Some(claim)) => Finding::Later(format!("the proof's status is {:?}", claim.proof_validation_status())),
         Err(error) => Finding::Later(error.to_string()),
     }

@@ -1,11 +1,25 @@
 //! Reading a supplier's stream.
 
+use std::time::Duration;
+
 use pocket_protocol::SupplierAddress;
-use pocket_store::{Delivery, Store, StreamConsumer};
+use pocket_store::{Delivery, Pending, Store, StoreError, StreamConsumer};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::Settings;
 use crate::patience::Patience;
+
+/// Between two looks for entries that a former owner read after it had lost the lease.
+const STRAYS_LOOK: Duration = Duration::from_secs(1);
+
+/// How far the reading has come.
+struct Reading {
+    consumer: StreamConsumer,
+    /// What others read and left is taken over first.
+    pending: Option<Pending>,
+    looked_at: Instant,
+}
 
 /// Reads a supplier's stream, ahead of what is taken in.
 pub(crate) struct Reader {
@@ -15,36 +29,49 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Sends batches until nobody takes them any more.
+    /// Sends batches until nobody takes them any more: first what others left, then what is new.
     pub async fn run(self, batches: mpsc::Sender<Vec<Delivery>>) {
-        let mut consumer = StreamConsumer::new(self.store, self.settings.instance, self.settings.block);
-        let suppliers = [self.supplier];
+        let consumer = StreamConsumer::new(self.store.clone(), self.settings.instance.clone(), self.settings.block);
+        let mut reading = Reading {
+            consumer,
+            pending: Some(Pending::of(self.supplier.clone())),
+            looked_at: Instant::now(),
+        };
         let mut patience = Patience::new();
-        let mut taken_over = false;
         loop {
-            let read = if taken_over {
-                consumer.read(&suppliers, self.settings.batch).await
-            } else {
-                let batch = consumer.take_over(&suppliers[0]).await;
-                taken_over = batch.is_ok();
-                batch.map(|batch| vec![(suppliers[0].clone(), batch)])
-            };
-            match read {
-                Ok(read) => {
+            match self.next(&mut reading).await {
+                Ok(batch) => {
                     patience = Patience::new();
-                    for (_, batch) in read.into_iter().filter(|(_, batch)| !batch.is_empty()) {
-                        if batches.send(batch).await.is_err() {
-                            return;
-                        }
+                    if !batch.is_empty() && batches.send(batch).await.is_err() {
+                        return;
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, supplier = %suppliers[0], "cannot read the stream, trying again");
+                    tracing::warn!(%error, supplier = %self.supplier, "cannot read the stream, trying again");
                     // What an answer held that got lost is pending under our name.
-                    taken_over = false;
+                    reading.pending = Some(Pending::of(self.supplier.clone()));
                     patience.wait().await;
                 }
             }
         }
+    }
+
+    async fn next(&self, reading: &mut Reading) -> Result<Vec<Delivery>, StoreError> {
+        if let Some(pending) = &mut reading.pending {
+            if let Some(batch) = reading.consumer.take_over(pending, self.settings.batch).await? {
+                return Ok(batch);
+            }
+            reading.pending = None;
+        }
+        if reading.looked_at.elapsed() > STRAYS_LOOK {
+            reading.looked_at = Instant::now();
+            if reading.consumer.has_strays(&self.supplier).await? {
+                reading.pending = Some(Pending::of(self.supplier.clone()));
+                return Ok(Vec::new());
+            }
+        }
+        let suppliers = std::slice::from_ref(&self.supplier);
+        let read = reading.consumer.read(suppliers, self.settings.batch).await?;
+        Ok(read.into_iter().flat_map(|(_, batch)| batch).collect())
     }
 }

@@ -1,7 +1,13 @@
+use std::time::Duration;
+
 use pocket_proto::pocket::ha::MinedRelayMessage;
 use pocket_protocol::{AppAddress, Height, ServiceId, SessionId, SupplierAddress, Windows};
 use pocket_smst::{Digest, Tree};
-use pocket_store::SessionRecord;
+use pocket_store::{SessionRecord, SessionState};
+use tokio::time::Instant;
+
+/// Between two attempts at the same height.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// One session in a worker's hands.
 pub(crate) struct Session {
@@ -15,6 +21,8 @@ pub(crate) struct Session {
     pub units_per_relay: Option<u64>,
     /// A claim or proof is under way.
     pub busy: bool,
+    /// What did not work is tried again then, or at the next block.
+    pub again_at: Option<Instant>,
 }
 
 impl Session {
@@ -25,7 +33,23 @@ impl Session {
             tree: None,
             units_per_relay: None,
             busy: false,
+            again_at: None,
         }
+    }
+
+    /// Puts what did not work off.
+    pub fn try_later(&mut self) {
+        self.again_at = Some(Instant::now() + PAUSE);
+    }
+
+    /// Whether something can be done for it before the next block comes.
+    pub fn is_pressing(&self, height: Height) -> bool {
+        if self.busy {
+            return false;
+        }
+        let drains = self.record.state == SessionState::Active
+            && self.windows.is_some_and(|windows| height >= windows.claim_open);
+        drains || self.again_at.is_some_and(|at| at <= Instant::now())
     }
 
     /// The root that was sealed.

@@ -9,6 +9,7 @@ use pocket_store::{SessionRecord, SessionState};
 use serde_json::Value;
 
 use crate::error::WorkError;
+use crate::lifecycle::Event as LifecycleEvent;
 use crate::worker::Worker;
 
 /// How a claim ended.
@@ -46,6 +47,8 @@ impl Settlement {
 async fn results(chain: &ChainClient, height: Height) -> Result<Option<BlockResults>, QueryError> {
     match chain.block_results(height).await {
         Ok(results) => Ok(Some(results)),
+        // Behind a balancer, the node that answers may not have the block yet.
+        Err(error @ QueryError::NotFound(_)) if chain.status().await?.height <= height => Err(error),
         Err(QueryError::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -95,41 +98,58 @@ fn upokt(coin: &str) -> Option<Upokt> {
 }
 
 impl Worker {
-    /// Looks up how ended sessions were settled, and forgets them.
+    /// Looks up how sessions were settled, and forgets them.
     pub(crate) async fn settle(&mut self, over: Vec<(Height, SessionId)>) -> Result<(), WorkError> {
-        let mut blocks: HashMap<Height, Option<BlockResults>> = HashMap::new();
+        let mut blocks: HashMap<Height, Option<Option<BlockResults>>> = HashMap::new();
         for (height, id) in over {
             if let Entry::Vacant(block) = blocks.entry(height) {
-                match results(&self.deps.chain, height).await {
-                    Ok(results) => block.insert(results),
-                    Err(error) => {
-                        tracing::warn!(%error, %height, "the settlement of a block is not known yet");
-                        continue;
-                    }
-                };
+                let results = results(&self.deps.chain, height).await;
+                let results = results.inspect_err(|error| {
+                    tracing::warn!(%error, %height, "the settlement of a block is not known yet");
+                });
+                block.insert(results.ok());
             }
-            let mut record = self.sessions[&id].record.clone();
-            let settlement = blocks[&height].as_ref().map(|results| of(&record, results));
-            record.settlement = Some(settlement.as_ref().map_or("unknown", Settlement::as_str).to_owned());
-            record.settlement_height = Some(height);
-            if let Some(settlement) = &settlement {
-                report(&record, settlement);
-                self.deps.metrics.settled(&record, settlement);
-            }
-            let keep = self.settings.keep_seconds;
-            self.retry("save a session", |store, lease, _| {
-                let record = &record;
-                async move { store.save_session(&lease, record, keep).await }
-            })
-            .await?;
-            let (session, record) = (&id, &record);
-            self.retry("delete a tree", |store, lease, _| async move {
-                store.delete_tree(&lease, &record.supplier, session).await
-            })
-            .await?;
-            self.sessions.remove(&id);
+            let session = self.sessions.get_mut(&id).expect("nobody else removes sessions");
+            let Some(results) = &blocks[&height] else {
+                session.try_later();
+                continue;
+            };
+            let settlement = results.as_ref().map(|results| of(&session.record, results));
+            session.record.settlement = Some(settlement.as_ref().map_or("unknown", Settlement::as_str).to_owned());
+            session.record.settlement_height = Some(height);
+            self.apply(&id, event(settlement.as_ref())).await?;
+            self.forget(&id, settlement).await?;
         }
         Ok(())
+    }
+
+    async fn forget(&mut self, id: &SessionId, settlement: Option<Settlement>) -> Result<(), WorkError> {
+        let record = &self.sessions[id].record;
+        if let Some(settlement) = &settlement {
+            report(record, settlement);
+            self.deps.metrics.settled(record, settlement);
+        }
+        let keep = self.settings.keep_seconds;
+        self.retry("save a session", |store, lease, _| async move {
+            store.save_session(&lease, record, keep).await
+        })
+        .await?;
+        self.retry("delete a tree", |store, lease, _| async move {
+            store.delete_tree(&lease, &record.supplier, id).await
+        })
+        .await?;
+        self.sessions.remove(id);
+        Ok(())
+    }
+}
+
+/// What a settlement means for the lifecycle.
+fn event(settlement: Option<&Settlement>) -> LifecycleEvent {
+    match settlement {
+        Some(Settlement::Settled { proven, .. }) => LifecycleEvent::Settled { proven: *proven },
+        Some(Settlement::Expired(reason) | Settlement::Discarded(reason)) => LifecycleEvent::Unpaid(reason.clone()),
+        Some(Settlement::Absent) => LifecycleEvent::Unsettled("the settlement block has nothing about the session"),
+        None => LifecycleEvent::Unsettled("the node does not keep the settlement block any more"),
     }
 }
 

@@ -22,8 +22,8 @@ use crate::reader::Reader;
 use crate::session::Session;
 use crate::{Deps, Settings, registry};
 
-/// Between two looks at sessions that wait for relayers.
-const DRAIN_LOOK: Duration = Duration::from_millis(200);
+/// Between two looks at sessions that wait for something else than a block.
+const LOOK: Duration = Duration::from_millis(200);
 /// Batches read ahead of the one that is taken in.
 const READ_AHEAD: usize = 2;
 
@@ -34,8 +34,6 @@ pub(crate) struct Worker {
     pub lease: Lease,
     pub cancel: CancellationToken,
     pub sessions: HashMap<SessionId, Session>,
-    /// Every entry up to this one is in a tree or refused.
-    pub consumed: StreamId,
     /// By session end: the stream's last entry at a moment when no relayer could add another.
     drained_at: HashMap<Height, StreamId>,
     jobs: JoinSet<Vec<(SessionId, Finding)>>,
@@ -57,7 +55,6 @@ impl Worker {
             lease,
             cancel,
             sessions: HashMap::new(),
-            consumed: StreamId::default(),
             drained_at: HashMap::new(),
             jobs: JoinSet::new(),
             registry_at: None,
@@ -88,16 +85,17 @@ impl Worker {
         };
         reader.spawn(read.run(entries));
         let mut blocks = self.deps.feed.subscribe();
-        let mut look = tokio::time::interval(DRAIN_LOOK);
+        let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let cancel = self.cancel.clone();
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
                 Some(found) = self.jobs.join_next() => {
-                    for (session, finding) in found.unwrap_or_default() {
+                    for (session, finding) in found.map_err(|_| WorkError::Panicked)? {
                         self.learn(&session, finding).await?;
                     }
+                    self.at_height(self.deps.feed.height()).await?;
                 }
                 changed = blocks.changed() => {
                     if changed.is_err() {
@@ -105,13 +103,14 @@ impl Worker {
                     }
                     let height = blocks.borrow_and_update().height;
                     self.deps.metrics.height(height);
+                    self.sessions.values_mut().for_each(|session| session.again_at = None);
                     self.at_height(height).await?;
                     self.refresh_registry(height).await?;
                 }
                 Some(batch) = batches.recv() => self.take_in(batch).await?,
                 _ = look.tick() => {
                     let height = self.deps.feed.height();
-                    if self.sessions.values().any(|session| is_waiting(session, height)) {
+                    if self.sessions.values().any(|session| session.is_pressing(height)) {
                         self.at_height(height).await?;
                     }
                 }
@@ -144,7 +143,8 @@ impl Worker {
             let Some(windows) = self.windows(&id, height).await else {
                 continue;
             };
-            if self.sessions[&id].busy {
+            let session = &self.sessions[&id];
+            if session.busy || session.again_at.is_some_and(|at| at > Instant::now()) {
                 continue;
             }
             let drained = self.is_drained(&id, height, &windows).await?;
@@ -165,10 +165,8 @@ impl Worker {
             match effect {
                 Some(Effect::Claim) => claims.extend(self.due(&id, windows)),
                 Some(Effect::Prove) => proofs.extend(self.due(&id, windows)),
+                Some(Effect::Settle) => over.push((windows.settlement(), id)),
                 Some(Effect::Seal) | None => {}
-            }
-            if self.sessions[&id].record.state.is_terminal() && height >= windows.settlement() {
-                over.push((windows.settlement(), id));
             }
         }
         self.start_jobs(claims, proofs);
@@ -220,12 +218,9 @@ impl Worker {
                 Err(error) => return Err(error.into()),
             };
         }
-        if self.consumed >= self.drained_at[&end] {
-            return Ok(true);
-        }
-        // Acknowledged entries are deleted, so an empty stream is a stream that was read to its end.
-        match self.deps.store.stream_length(&self.supplier).await {
-            Ok(length) => Ok(length == 0),
+        // Entries are deleted when a tree holds them, so the oldest one tells, whoever read which.
+        match self.deps.store.oldest_entry(&self.supplier).await {
+            Ok(oldest) => Ok(oldest.is_none_or(|oldest| oldest > self.drained_at[&end])),
             Err(error) if error.is_transient() => Ok(false),
             Err(error) => Err(error.into()),
         }
@@ -316,14 +311,15 @@ impl Worker {
             }
             Finding::Later(reason) => {
                 let state = session.record.state.as_str();
-                tracing::warn!(session = %id, state, reason, "not done yet, the next block tries again");
+                session.try_later();
+                tracing::warn!(session = %id, state, reason, "not done yet, it is tried again");
             }
         }
         Ok(())
     }
 
     /// Lets the lifecycle decide, stores a new state, and returns what is to be done then.
-    async fn apply(&mut self, id: &SessionId, event: Event) -> Result<Option<Effect>, WorkError> {
+    pub(crate) async fn apply(&mut self, id: &SessionId, event: Event) -> Result<Option<Effect>, WorkError> {
         let session = self
             .sessions
             .get_mut(id)
@@ -373,10 +369,4 @@ impl Worker {
         }
         Ok(())
     }
-}
-
-/// Whether a session may be sealed before the next block comes.
-fn is_waiting(session: &Session, height: Height) -> bool {
-    let open = session.windows.is_some_and(|windows| height >= windows.claim_open);
-    open && session.record.state == SessionState::Active
 }

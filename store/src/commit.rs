@@ -56,12 +56,13 @@ return 1
 
 // KEYS: lease, stream. ARGV: token, group, entries.
 const ACKNOWLEDGE: &str = r"
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+local deleted = 0
 for i = 3, #ARGV do
   redis.call('XACK', KEYS[2], ARGV[2], ARGV[i])
-  redis.call('XDEL', KEYS[2], ARGV[i])
+  deleted = deleted + redis.call('XDEL', KEYS[2], ARGV[i])
 end
-return 1
+return deleted
 ";
 
 impl Store {
@@ -117,13 +118,14 @@ impl Store {
         }
     }
 
-    /// Acknowledges entries that no tree will hold: broken ones, and relays that came too late.
+    /// Acknowledges entries that no tree will hold: broken ones, and relays that came too late. Tells how
+    /// many of them had not been acknowledged before.
     pub async fn acknowledge(
         &self,
         lease: &Lease,
         supplier: &SupplierAddress,
         entries: &[StreamId],
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let script = Script::new(ACKNOWLEDGE);
         let mut call = script.prepare_invoke();
         call.key(lease.key()).key(self.keys().stream(supplier.as_str()));
@@ -131,9 +133,7 @@ impl Store {
         for id in entries {
             call.arg(id.to_string());
         }
-        match self.script::<u8>(&call).await? {
-            1 => Ok(()),
-            _ => Err(StoreError::Fenced),
-        }
+        let deleted = self.script::<i64>(&call).await?;
+        u64::try_from(deleted).map_err(|_| StoreError::Fenced)
     }
 }

@@ -28,7 +28,7 @@ pub use lease::{Lease, LeaseKind};
 pub use publisher::{PublishSlot, PublisherConfig, PublisherStats, RelayPublisher};
 pub use server::{PrivateRedis, PrivateRedisError};
 pub use session::{SessionRecord, SessionState};
-pub use stream::{Delivery, StreamConsumer, StreamId};
+pub use stream::{Delivery, Pending, StreamConsumer, StreamId};
 pub use supplier::{StakedEndpoint, SupplierEntry, SupplierStatus};
 pub use tree::{TreeRoots, TreeStore};
 pub use watermark::Watermark;

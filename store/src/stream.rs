@@ -48,6 +48,25 @@ pub struct Delivery {
 type Entry = (String, Option<Vec<Bytes>>);
 type Reply = Option<Vec<(String, Vec<Entry>)>>;
 
+const FIRST: &str = "0-0";
+
+/// How far [`StreamConsumer::take_over`] has come.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    supplier: SupplierAddress,
+    cursor: Option<String>,
+}
+
+impl Pending {
+    /// All entries of a supplier's stream that somebody read and did not acknowledge.
+    pub fn of(supplier: SupplierAddress) -> Self {
+        Self {
+            supplier,
+            cursor: Some(FIRST.to_owned()),
+        }
+    }
+}
+
 /// Reads the streams of the suppliers that one miner owns, as one consumer of the shared group.
 ///
 /// Entries stay pending until [`crate::Store::commit`] acknowledges them together with the tree
@@ -71,36 +90,40 @@ impl StreamConsumer {
         }
     }
 
-    /// Creates the supplier's stream and group where missing, and takes over every entry that some
-    /// consumer (dead, or this one before a restart) read and did not acknowledge. To be called with
-    /// the supplier's lease in hand: nobody else may work on them then.
-    pub async fn take_over(&mut self, supplier: &SupplierAddress) -> Result<Vec<Delivery>, StoreError> {
-        let (stream, group) = (
-            self.store.keys().stream(supplier.as_str()),
-            self.store.keys().consumer_group(),
-        );
-        self.create_group(&stream, &group).await?;
-        let mut taken = Vec::new();
-        let mut cursor = "0-0".to_owned();
-        loop {
-            let mut claim = redis::cmd("XAUTOCLAIM");
-            claim
-                .arg(&stream)
-                .arg(&group)
-                .arg(&self.name)
-                .arg(0)
-                .arg(&cursor)
-                .arg("COUNT")
-                .arg(1000);
-            let (next, entries, _deleted): (String, Vec<Entry>, Vec<String>) = self.store.query(&claim).await?;
-            for entry in entries {
-                taken.push(delivery(entry)?);
-            }
-            if next == "0-0" {
-                return Ok(taken);
-            }
-            cursor = next;
+    /// Takes over the next entries, at most `count`, that some consumer (dead, or this one before a
+    /// restart) read and did not acknowledge; nothing at the end of `pending`. Creates the supplier's
+    /// stream and group where missing. To be called with the supplier's lease in hand: nobody else may
+    /// work on them then.
+    pub async fn take_over(&self, pending: &mut Pending, count: usize) -> Result<Option<Vec<Delivery>>, StoreError> {
+        let Some(cursor) = &pending.cursor else {
+            return Ok(None);
+        };
+        let keys = self.store.keys();
+        let (stream, group) = (keys.stream(pending.supplier.as_str()), keys.consumer_group());
+        if *cursor == FIRST {
+            self.create_group(&stream, &group).await?;
         }
+        let mut claim = redis::cmd("XAUTOCLAIM");
+        claim.arg(&stream).arg(&group).arg(&self.name).arg(0).arg(cursor);
+        claim.arg("COUNT").arg(count);
+        let (next, entries, _deleted): (String, Vec<Entry>, Vec<String>) = self.store.query(&claim).await?;
+        let deliveries = entries.into_iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
+        pending.cursor = (next != FIRST).then_some(next);
+        Ok(Some(deliveries))
+    }
+
+    /// Whether another consumer holds entries of this stream: one that lost the lease and read on.
+    pub async fn has_strays(&self, supplier: &SupplierAddress) -> Result<bool, StoreError> {
+        let keys = self.store.keys();
+        let mut info = redis::cmd("XINFO");
+        info.arg("CONSUMERS")
+            .arg(keys.stream(supplier.as_str()))
+            .arg(keys.consumer_group());
+        let reply: redis::streams::StreamInfoConsumersReply = self.store.query(&info).await?;
+        Ok(reply
+            .consumers
+            .iter()
+            .any(|other| other.name != self.name && other.pending > 0))
     }
 
     /// Waits for new entries of any of `suppliers`, at most `count` of each. Nothing new is an empty answer.
@@ -176,6 +199,14 @@ impl Store {
             Err(StoreError::Unavailable(error)) if error.to_string().contains("no such key") => Ok(StreamId::default()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Id of the oldest entry that no tree holds yet; acknowledged ones are deleted.
+    pub async fn oldest_entry(&self, supplier: &SupplierAddress) -> Result<Option<StreamId>, StoreError> {
+        let mut range = redis::cmd("XRANGE");
+        range.arg(self.keys().stream(supplier.as_str())).arg("-").arg("+");
+        let entries: Vec<Entry> = self.query(range.arg("COUNT").arg(1)).await?;
+        entries.first().map(|(id, _)| id.parse()).transpose()
     }
 
     /// Number of entries in a supplier's stream: relays that no tree holds yet.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use pocket_protocol::{ComputeUnits, Height, ServiceId, SessionId, SupplierAddress};
 use pocket_smst::{Changes, Digest, NodeStore};
 use pocket_store::{
-    Lease, LeaseKind, PrivateRedis, PublisherConfig, RelayPublisher, SessionCommit, SessionRecord, SessionState, Store,
-    StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
+    Lease, LeaseKind, Pending, PrivateRedis, PublisherConfig, RelayPublisher, SessionCommit, SessionRecord,
+    SessionState, Store, StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -83,14 +83,39 @@ async fn unacknowledged_relays_come_back_to_the_next_owner() {
     world.append(&["a", "b", "c"]).await;
 
     let mut first = StreamConsumer::new(world.store.clone(), "first", BLOCK);
-    assert!(first.take_over(&supplier()).await.unwrap().is_empty());
+    assert_eq!(take_over(&first, 10).await, [[""; 0]]);
     let read = first.read(&[supplier()], 2).await.unwrap();
     assert_eq!(texts(&read[0].1), ["a", "b"]);
 
     let mut second = StreamConsumer::new(world.store.clone(), "second", BLOCK);
-    assert_eq!(texts(&second.take_over(&supplier()).await.unwrap()), ["a", "b"]);
+    assert!(second.has_strays(&supplier()).await.unwrap());
+    assert_eq!(take_over(&second, 10).await, [["a", "b"]]);
+    assert!(!second.has_strays(&supplier()).await.unwrap());
     assert_eq!(texts(&second.read(&[supplier()], 10).await.unwrap()[0].1), ["c"]);
     assert!(second.read(&[supplier()], 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_another_left_is_taken_over_in_bounded_batches() {
+    let world = World::new().await;
+    world.append(&["a", "b", "c", "d", "e"]).await;
+    let mut first = StreamConsumer::new(world.store.clone(), "first", BLOCK);
+    take_over(&first, 10).await;
+    first.read(&[supplier()], 10).await.unwrap();
+
+    let second = StreamConsumer::new(world.store.clone(), "second", BLOCK);
+    let batches = take_over(&second, 2).await;
+    assert!(batches.iter().all(|batch| batch.len() <= 2), "{batches:?}");
+    assert_eq!(batches.concat(), ["a", "b", "c", "d", "e"]);
+}
+
+/// The batches of entries that somebody read and did not acknowledge.
+async fn take_over(consumer: &StreamConsumer, count: usize) -> Vec<Vec<String>> {
+    let (mut pending, mut batches) = (Pending::of(supplier()), Vec::new());
+    while let Some(batch) = consumer.take_over(&mut pending, count).await.unwrap() {
+        batches.push(texts(&batch));
+    }
+    batches
 }
 
 #[tokio::test]
@@ -98,7 +123,7 @@ async fn commit_stores_tree_record_and_acknowledgement_together() {
     let world = World::new().await;
     world.append(&["a", "b"]).await;
     let mut consumer = StreamConsumer::new(world.store.clone(), "one", BLOCK);
-    consumer.take_over(&supplier()).await.unwrap();
+    take_over(&consumer, 10).await;
     let deliveries = consumer.read(&[supplier()], 10).await.unwrap().remove(0).1;
     let ids: Vec<StreamId> = deliveries.iter().map(|d| d.id).collect();
     assert_eq!(world.store.last_entry(&supplier()).await.unwrap(), ids[1]);

@@ -1,0 +1,8 @@
+//! The miner against a verifying chain and a real Redis.
+
+mod draining;
+mod mining;
+mod restart;
+mod sharing;
+mod trouble;
+mod world;

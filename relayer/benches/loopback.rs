@@ -96,7 +96,13 @@ fn main() {
         let before = cpu_time(name);
         let began = Instant::now();
         let latencies = load.block_on(drive(target, &signed[WARM_UP..], connections, pause));
-        report(name, relays, began.elapsed(), cpu_time(name) - before, &latencies);
+        report(
+            name,
+            relays,
+            began.elapsed(),
+            cpu_time(name).saturating_sub(before),
+            &latencies,
+        );
     }
     stop.cancel();
     chain.block_on(devnet.shutdown());

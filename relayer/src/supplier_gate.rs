@@ -60,7 +60,9 @@ impl SupplierGate {
                     }
                     if error.is_transient() {
                         // The others would fail alike: keep what is known of them.
-                        fresh.extend(known.iter().map(|(supplier, entry)| (supplier.clone(), entry.clone())));
+                        for (supplier, entry) in known.iter() {
+                            fresh.entry(supplier.clone()).or_insert_with(|| entry.clone());
+                        }
                         break;
                     }
                 }

@@ -50,8 +50,8 @@ impl Relay {
 
     /// With another inner method and URL.
     pub fn to(mut self, method: &str, url: &str) -> Self {
-        self.envelope.method = method.to_owned();
-        self.envelope.url = url.to_owned();
+        method.clone_into(&mut self.envelope.method);
+        url.clone_into(&mut self.envelope.url);
         self
     }
 

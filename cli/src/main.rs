@@ -1,2 +1,62 @@
 //! `relay-miner`: the command that operators run.
-fn main() {}
+
+mod commands;
+mod explain;
+mod parts;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A relay miner for suppliers of Pocket Network.
+///
+/// A supplier runs two halves around one Redis: relayers, which answer gateways' relays, and miners,
+/// which turn them into claims and proofs. Run as many of each as you like.
+#[derive(Parser)]
+#[command(
+    name = "relay-miner",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Try it without anything set up:\n  relay-miner demo\n\nRun it for real:\n  relay-miner relayer --config relayer.yaml\n  relay-miner miner --config miner.yaml"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve relays.
+    Relayer(commands::relayer::Arguments),
+    /// Claim and prove what relayers served.
+    Miner(commands::miner::Arguments),
+    /// Show the version.
+    Version,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match arguments.command {
+            Command::Relayer(arguments) => commands::relayer::run(arguments).await,
+            Command::Miner(arguments) => commands::miner::run(arguments).await,
+            Command::Version => commands::version::run(),
+        }
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{}", explain::explain(&error));
+            explain::exit_code(&error)
+        }
+    }
+}

@@ -25,6 +25,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pocket_proto::pocket::proof::Claim;
+use pocket_protocol::claim::ProofRequirement;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
@@ -69,6 +71,13 @@ pub struct View<'a> {
     pub state: &'a State,
     /// The block they belong to.
     pub context: Context<'a>,
+}
+
+impl View<'_> {
+    /// Whether a claim must be proven, as the chain would decide now.
+    pub fn proof_requirement(&self, claim: &Claim) -> Result<ProofRequirement, Refusal> {
+        requirement::requirement(self.state, &self.context, claim)
+    }
 }
 
 /// The state of the last block, the blocks before, and the block in progress.
@@ -169,6 +178,11 @@ impl Chain {
             results: Vec::new(),
         };
         self.open = Some(open);
+    }
+
+    /// Height of the block in progress.
+    pub fn open_height(&self) -> Option<i64> {
+        self.open.as_ref().map(|open| open.height)
     }
 
     /// Executes a transaction in the block in progress.

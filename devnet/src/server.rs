@@ -1,4 +1,4 @@
-//! The node's doors: gRPC, and CometBFT's JSON-RPC with its WebSocket.
+//! The node's doors: gRPC, and `CometBFT`'s JSON-RPC with its WebSocket.
 
 pub mod grpc;
 pub mod http;

@@ -1,1 +1,115 @@
-//! Turning mined relays into claims and proofs.
+//! The miner: turns streams of mined relays into trees, claims, proofs and upokt.
+//!
+//! Touches Redis through `pocket-store` and the chain through `pocket-query` and `pocket-tx`. What a
+//! session does next is decided in [`lifecycle`] alone, without effects; the rest carries it out.
+//! Each supplier has one [`worker`](self) that owns all of its sessions, under a lease.
+
+mod claim;
+mod error;
+mod intake;
+pub mod lifecycle;
+mod metrics;
+mod ownership;
+mod patience;
+mod proof;
+mod reader;
+mod registry;
+mod session;
+mod settlement;
+mod submit;
+mod worker;
+
+use std::time::Duration;
+
+use pocket_config::MinerConfig;
+use pocket_keys::KeySet;
+use pocket_query::{BlockFeed, ChainClient};
+use pocket_store::Store;
+use pocket_tx::TxSender;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use metrics::Metrics;
+
+/// What a miner works with. Everything is shared: clones are cheap.
+#[derive(Clone)]
+pub struct Deps {
+    /// The chain, to ask.
+    pub chain: ChainClient,
+    /// The chain's newest block.
+    pub feed: BlockFeed,
+    /// Redis.
+    pub store: Store,
+    /// Keys of the suppliers that may be worked here.
+    pub keys: KeySet,
+    /// The chain, to write to.
+    pub tx: TxSender,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// How a miner works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of this instance, different from all others that share the Redis.
+    pub instance: String,
+    /// Most stream entries read at once from one supplier's stream.
+    pub batch: usize,
+    /// How long a read waits for entries.
+    pub block: Duration,
+    /// How long a lease lasts.
+    pub lease_ttl: Duration,
+    /// How often leases are renewed and free suppliers are looked for.
+    pub renew_interval: Duration,
+    /// How often a supplier's stake is looked up for the registry.
+    pub registry_interval: Duration,
+    /// How long records of sessions that are over stay in Redis, in seconds.
+    pub keep_seconds: u64,
+    /// Memory that one session's tree may hold between batches, in bytes.
+    pub tree_bytes: usize,
+    /// Most claims in a transaction.
+    pub claims_a_transaction: usize,
+    /// Most proofs in a transaction.
+    pub proofs_a_transaction: usize,
+}
+
+impl Settings {
+    /// As a configuration says; `instance` names this process.
+    pub fn of(config: &MinerConfig, instance: String) -> Self {
+        let batches = |disabled: bool, size: usize| if disabled { 1 } else { size };
+        Self {
+            instance,
+            batch: config.batch_size as usize,
+            block: Duration::from_millis(200),
+            lease_ttl: config.supplier_claiming.lease_ttl,
+            renew_interval: config.supplier_claiming.renew_interval,
+            registry_interval: config.supplier_reconcile_interval.unwrap_or(Duration::MAX),
+            keep_seconds: config.session_ttl.as_secs(),
+            tree_bytes: 32 << 20,
+            claims_a_transaction: batches(config.transaction.disable_claim_batching, 50),
+            proofs_a_transaction: batches(config.transaction.disable_proof_batching, 20),
+        }
+    }
+}
+
+/// A miner at work.
+#[derive(Debug)]
+pub struct Miner {
+    task: JoinHandle<()>,
+}
+
+impl Miner {
+    /// Starts working, until `cancel`. Redis and the chain may be away: it waits for them.
+    pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
+        Self {
+            task: tokio::spawn(ownership::run(settings, deps, cancel)),
+        }
+    }
+
+    /// Waits until all work is handed over, after the cancellation.
+    pub async fn stopped(self) {
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the miner ended badly");
+        }
+    }
+}

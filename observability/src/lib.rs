@@ -6,6 +6,6 @@
 mod logs;
 mod probes;
 
-pub use logs::{LogError, LogFormat, LogGuard, LogSettings, start_logs};
+pub use logs::{LogError, LogFormat, LogGuard, LogOutput, LogSettings, start_logs};
 pub use probes::{ProbeServer, Readiness};
 pub use prometheus;

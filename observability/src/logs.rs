@@ -1,7 +1,8 @@
-use std::str::FromStr;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,16 +14,16 @@ pub enum LogFormat {
     Text,
 }
 
-impl FromStr for LogFormat {
-    type Err = LogError;
-
-    fn from_str(text: &str) -> Result<Self, LogError> {
-        match text {
-            "json" => Ok(Self::Json),
-            "text" | "console" => Ok(Self::Text),
-            other => Err(LogError::Format(other.to_owned())),
-        }
-    }
+/// Where the log goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LogOutput {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    #[default]
+    Stderr,
+    /// The end of a file, which is made if it is not there.
+    File(PathBuf),
 }
 
 /// What is logged and how.
@@ -32,6 +33,10 @@ pub struct LogSettings {
     pub level: String,
     /// How a line looks.
     pub format: LogFormat,
+    /// Where lines go.
+    pub output: LogOutput,
+    /// Lines that may wait to be written.
+    pub queue: usize,
     /// Whether a slow reader of the log may hold the program up. If not, lines are dropped instead.
     pub lossless: bool,
 }
@@ -41,6 +46,8 @@ impl Default for LogSettings {
         Self {
             level: "info".into(),
             format: LogFormat::default(),
+            output: LogOutput::default(),
+            queue: 100_000,
             lossless: false,
         }
     }
@@ -49,9 +56,14 @@ impl Default for LogSettings {
 /// Why logging did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// No such format.
-    #[error("log format {0:?} is not known; use json or text")]
-    Format(String),
+    /// The log file cannot be written.
+    #[error("cannot write the log file {}: {source}", path.display())]
+    File {
+        /// As configured.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The filter cannot be read.
     #[error("log level {level:?} cannot be read ({reason}); use for example info, or info,pocket_relayer=debug")]
     Level {
@@ -69,31 +81,26 @@ pub enum LogError {
 #[derive(Debug)]
 pub struct LogGuard(#[allow(dead_code, reason = "held for its Drop")] WorkerGuard);
 
-/// Starts logging to standard error through a queue of its own thread.
+/// Starts logging, through a queue with a thread of its own.
 pub fn start_logs(settings: &LogSettings) -> Result<LogGuard, LogError> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|error| LogError::Level {
-        level: settings.level.clone(),
-        reason: error.to_string(),
-    })?;
-    let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
-        .lossy(!settings.lossless)
-        .finish(std::io::stderr());
-    install(filter, settings.format, writer)?;
-    Ok(LogGuard(guard))
-}
-
-fn install<W>(filter: EnvFilter, format: LogFormat, writer: W) -> Result<(), LogError>
-where
-    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
-{
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let started = match format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Text => lines
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .try_init(),
+    let filter = EnvFilter::try_new(&settings.level)
+        .map_err(|error| LogError::Level { level: settings.level.clone(), reason: error.to_string() })?;
+    let queue = NonBlockingBuilder::default().lossy(!settings.lossless).buffered_lines_limit(settings.queue);
+    let ((writer, guard), terminal) = match &settings.output {
+        LogOutput::Stdout => (queue.finish(std::io::stdout()), std::io::stdout().is_terminal()),
+        LogOutput::Stderr => (queue.finish(std::io::stderr()), std::io::stderr().is_terminal()),
+        LogOutput::File(path) => {
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            (queue.finish(file.map_err(|source| LogError::File { path: path.clone(), source })?), false)
+        }
     };
-    started.map_err(|_| LogError::Started)
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let started = match settings.format {
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => lines.with_ansi(terminal).try_init(),
+    };
+    started.map_err(|_| LogError::Started)?;
+    Ok(LogGuard(guard))
 }
 
 #[cfg(test)]
@@ -114,8 +121,9 @@ mod tests {
     }
 
     #[test]
-    fn format_is_json_or_text() {
-        assert_eq!("console".parse::<LogFormat>().unwrap(), LogFormat::Text);
-        assert!("xml".parse::<LogFormat>().is_err());
+    fn log_file_that_cannot_be_written_is_named() {
+        let output = LogOutput::File("/nowhere/at/all.log".into());
+        let text = start_logs(&LogSettings { output, ..LogSettings::default() }).unwrap_err().to_string();
+        assert!(text.contains("/nowhere/at/all.log"), "{text}");
     }
 }

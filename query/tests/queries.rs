@@ -154,4 +154,25 @@ async fn block_is_absent_until_it_is_committed_and_then_kept() {
 async fn node_of_another_network_is_told() {
     let world = World::at_height(20).await;
     assert_eq!(&*world.chain.chain_id().await.unwrap(), "pocket");
+    let beta = world.client(|config| config.chain_id = Some("pocket-beta".to_owned()));
+    let (configured, found) = ("pocket-beta".to_owned(), "pocket".to_owned());
+    assert_eq!(beta.chain_id().await, Err(QueryError::WrongChain { configured, found }));
+}
+
+#[tokio::test]
+async fn url_of_another_scheme_is_refused_and_tls_is_not() {
+    let client = |rpc: &str, grpc: &str| ChainClient::new(NodeConfig::new(rpc, grpc)).map(|_| ());
+    assert_eq!(client("https://node.example", "https://node.example:443"), Ok(()));
+    assert_eq!(client("tcp://127.0.0.1:26657", "tcp://127.0.0.1:9090"), Ok(()));
+    for (rpc, grpc) in [
+        ("ftp://a", "a:1"),
+        ("no url", "a:1"),
+        ("http://a", "ftp://a:1"),
+        ("http://a", ""),
+    ] {
+        assert!(
+            matches!(client(rpc, grpc), Err(QueryError::Malformed(_))),
+            "{rpc} {grpc}"
+        );
+    }
 }

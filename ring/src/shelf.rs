@@ -84,7 +84,7 @@ pub(crate) struct Shelf<const K: usize> {
 
 impl<const K: usize> Shelf<K> {
     /// A shelf for this many bytes of large tables, and for eight times as many points with small
-    /// ones (a fortieth of that memory).
+    /// ones (a sixteenth of that memory).
     pub fn new(large_table_bytes: usize) -> Self {
         let max_large = (large_table_bytes / (K * LargeTable::SIZE)).max(1);
         Self {

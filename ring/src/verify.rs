@@ -31,7 +31,7 @@ pub enum VerifyError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of large tables: half a mebibyte for each key that is often in a ring, a quarter for
-    /// each that often signs. A key's small ones take some 1300 bytes.
+    /// each that often signs. A key's small ones take some 4 KiB.
     pub table_bytes: usize,
 }
 

@@ -21,16 +21,35 @@ pub struct Changes {
     pub root: Digest,
 }
 
+/// Branches are encoded into pieces of a buffer of this size, to save an allocation for each.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Where a commit collects what is to be written.
+pub(crate) struct Sink {
+    set: Vec<(Digest, Bytes)>,
+    buffer: BytesMut,
+}
+
+impl Sink {
+    fn encoded(&mut self, node: &[u8]) -> Bytes {
+        self.buffer.extend_from_slice(node);
+        self.buffer.split().freeze()
+    }
+}
+
 impl Tree {
     /// Hashes each changed node once and takes all for stored; what is to be written is in the answer. Leaves' values
     /// are dropped from memory, the shape of the tree stays (see [`Tree::shrink_to`]).
     pub fn commit(&mut self) -> Changes {
-        let mut set = Vec::new();
-        let root = self.settle(self.root, Some(&mut set));
-        self.arena.forget_leaves();
         let mut removed = std::mem::take(&mut self.removed);
-        if !removed.is_empty() {
-            // A removed node can come back under the same digest, when what was inserted is deleted again.
+        let mut sink = Sink {
+            set: Vec::with_capacity(removed.len()),
+            buffer: BytesMut::with_capacity(BUFFER_BYTES),
+        };
+        let root = self.settle(self.root, Some(&mut sink));
+        let set = sink.set;
+        self.arena.forget_leaves();
+        if std::mem::take(&mut self.may_restore) {
             let written: HashSet<_> = set.iter().map(|(digest, _)| *digest).collect();
             removed.retain(|digest| !written.contains(digest));
         }
@@ -39,7 +58,7 @@ impl Tree {
 
     /// Hashes what is not hashed at and below `id`; with a `sink`, also encodes what is not stored and takes it for
     /// stored. Recursion is as deep as the tree, 256 at most.
-    pub(crate) fn settle(&mut self, id: NodeId, mut sink: Option<&mut Vec<(Digest, Bytes)>>) -> Digest {
+    pub(crate) fn settle(&mut self, id: NodeId, mut sink: Option<&mut Sink>) -> Digest {
         if id == NONE {
             return Digest::EMPTY;
         }
@@ -52,14 +71,14 @@ impl Tree {
             Kind::Stub => unreachable!("stubs are hashed and stored"),
             Kind::Leaf { .. } => {
                 let encoded = self.arena.leaf(id).expect("a leaf is in memory until it is stored");
-                (node.digest, encoded.clone())
+                (node.digest, Some(encoded.clone()))
             }
             Kind::Inner { left, right } => {
                 let left = self.settle(left, sink.as_deref_mut());
                 let right = self.settle(right, sink.as_deref_mut());
                 let preimage = inner_preimage(&left, &right);
                 let digest = known.unwrap_or_else(|| Digest::of_preimage(&preimage));
-                (digest, encoded_if(sink.is_some(), &preimage))
+                (digest, sink.as_deref_mut().map(|sink| sink.encoded(&preimage)))
             }
             Kind::Extension {
                 path,
@@ -69,26 +88,18 @@ impl Tree {
             } => {
                 let child = self.settle(child, sink.as_deref_mut());
                 let digest = known.unwrap_or_else(|| extension_digest(&path, start, end, &child));
-                let encoded = encoded_if(sink.is_some(), &encode_extension(&path, start, end, &child));
-                (digest, encoded)
+                let encoded = |sink: &mut Sink| sink.encoded(&encode_extension(&path, start, end, &child));
+                (digest, sink.as_deref_mut().map(encoded))
             }
         };
         let node = self.arena.get_mut(id);
         node.digest = digest;
         node.hashed = true;
-        if let Some(sink) = sink {
+        if let (Some(sink), Some(encoded)) = (sink, encoded) {
             node.stored = true;
-            sink.push((digest, encoded));
+            sink.set.push((digest, encoded));
         }
         digest
-    }
-}
-
-fn encoded_if(wanted: bool, encoded: &[u8]) -> Bytes {
-    if wanted {
-        BytesMut::from(encoded).freeze()
-    } else {
-        Bytes::new()
     }
 }
 

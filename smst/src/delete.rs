@@ -11,6 +11,7 @@ impl Tree {
         let leaf = self.find_leaf(&path)?;
         let mut rest = NONE;
         self.discard(leaf);
+        self.may_restore = true;
         while let Some(id) = self.trail.pop() {
             rest = match self.arena.get(id).kind {
                 Kind::Inner { left, right } => {
@@ -118,27 +119,28 @@ impl Tree {
             self.discard(id);
             return rest;
         }
-        match self.arena.get(rest).kind {
-            Kind::Extension { .. } => {
-                self.discard(id);
-                self.soil(rest);
-                if let Kind::Extension {
-                    path, start: joined, ..
-                } = &mut self.arena.get_mut(rest).kind
-                {
-                    path.copy_bits(&along, usize::from(start)..usize::from(*joined));
-                    *joined = start;
-                }
-                rest
-            }
-            _ => {
-                self.soil(id);
-                if let Kind::Extension { child, .. } = &mut self.arena.get_mut(id).kind {
-                    *child = rest;
-                }
-                id
-            }
+        if let Kind::Extension {
+            path,
+            start: joined,
+            end,
+            child,
+        } = self.arena.get(rest).kind
+        {
+            self.discard(id);
+            self.soil(rest);
+            let mut path = path;
+            path.copy_bits(&along, usize::from(start)..usize::from(joined));
+            self.arena.get_mut(rest).kind = Kind::Extension {
+                path,
+                start,
+                end,
+                child,
+            };
+            return rest;
         }
+        self.soil(id);
+        self.replace_child(Some(id), false, rest);
+        id
     }
 }
 

@@ -11,7 +11,7 @@ impl Tree {
         self.arena.resident_bytes()
     }
 
-    /// Drops all that is stored from memory. Nothing is lost: it is loaded again as needed.
+    /// Drops what is stored from memory. Nothing is lost: it is loaded again as needed.
     pub fn evict(&mut self) {
         self.shrink_to(0);
     }

@@ -104,6 +104,7 @@ impl Tree {
 
     fn replace_leaf(&mut self, id: NodeId, leaf: Leaf) {
         self.orphan(id);
+        self.may_restore = true;
         self.fill_leaf(id, leaf);
     }
 

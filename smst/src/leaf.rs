@@ -97,7 +97,7 @@ impl fmt::Debug for Leaf {
             .field("path", &self.path)
             .field("weight", &self.weight())
             .field("value_bytes", &(self.encoded.len() - Self::OVERHEAD))
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

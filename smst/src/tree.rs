@@ -14,6 +14,8 @@ pub struct Tree {
     pub(crate) root: NodeId,
     /// Stored nodes that are no longer part of the tree.
     pub(crate) removed: Vec<Digest>,
+    /// A leaf was replaced or deleted since the last commit: a removed node may come back under its old digest.
+    pub(crate) may_restore: bool,
     /// The nodes above the leaf at hand; kept to save its allocation.
     pub(crate) trail: Vec<NodeId>,
 }
@@ -42,6 +44,7 @@ impl Tree {
             arena: Arena::default(),
             root: NONE,
             removed: Vec::new(),
+            may_restore: false,
             trail: Vec::new(),
         }
     }
@@ -96,7 +99,7 @@ impl Tree {
         self.arena.release(id);
     }
 
-    /// Puts `child` below the last node of the trail, on the side where `old` was; or at the root.
+    /// Puts `child` below `parent`, on the right if `side` is set and it has two; or at the root.
     pub(crate) fn replace_child(&mut self, parent: Option<NodeId>, side: bool, child: NodeId) {
         let Some(parent) = parent else {
             self.root = child;

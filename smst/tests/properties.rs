@@ -223,10 +223,21 @@ proptest! {
         nodes.insert(lost, node.into());
         let corrupt: MemoryStore = nodes.into_iter().collect();
         let all = || leaves.iter().map(Leaf::path);
-        let mut other = tree.clone();
+        let root = tree.root();
+        let (mut tree, mut other) = (Tree::open(root), Tree::open(root));
         prop_assert!(matches!(block_on(tree.prepare(all(), &missing)), Err(LoadError::Missing(d)) if d == lost));
         prop_assert!(matches!(block_on(other.prepare(all(), &corrupt)), Err(LoadError::Corrupt(d)) if d == lost));
     }
+}
+
+#[test]
+fn leaf_that_is_replaced_and_put_back_stays_stored() {
+    let leaf = |weight| Leaf::new(b"key", b"value", weight);
+    let (mut tree, mut store) = through_store(&[vec![leaf(1), Leaf::new(b"other", b"value", 1)]], usize::MAX);
+    let before = store.nodes().clone();
+    tree.insert_batch([leaf(2), leaf(1)]).unwrap();
+    store.apply(&tree.commit());
+    assert_eq!(store.nodes(), &before);
 }
 
 #[test]

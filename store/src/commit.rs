@@ -1,3 +1,4 @@
+use pocket_protocol::SupplierAddress;
 use pocket_smst::Changes;
 use redis::Script;
 
@@ -53,6 +54,16 @@ end)
 return 1
 ";
 
+// KEYS: lease, stream. ARGV: token, group, entries.
+const ACKNOWLEDGE: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 3, #ARGV do
+  redis.call('XACK', KEYS[2], ARGV[2], ARGV[i])
+  redis.call('XDEL', KEYS[2], ARGV[i])
+end
+return 1
+";
+
 impl Store {
     /// Writes tree nodes, live root, counters and acknowledgements of a batch in one atomic step, if
     /// the lease still is ours. Repeating it has no further effect, so a lost answer may be retried.
@@ -98,6 +109,26 @@ impl Store {
         }
         call.arg(commit.acknowledged.len());
         for id in commit.acknowledged {
+            call.arg(id.to_string());
+        }
+        match self.script::<u8>(&call).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::Fenced),
+        }
+    }
+
+    /// Acknowledges entries that no tree will hold: broken ones, and relays that came too late.
+    pub async fn acknowledge(
+        &self,
+        lease: &Lease,
+        supplier: &SupplierAddress,
+        entries: &[StreamId],
+    ) -> Result<(), StoreError> {
+        let script = Script::new(ACKNOWLEDGE);
+        let mut call = script.prepare_invoke();
+        call.key(lease.key()).key(self.keys().stream(supplier.as_str()));
+        call.arg(lease.token()).arg(self.keys().consumer_group());
+        for id in entries {
             call.arg(id.to_string());
         }
         match self.script::<u8>(&call).await? {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use pocket_proto::pocket::proof::{Claim, ClaimProofStatus, MsgCreateClaim};
 use pocket_proto::pocket::session::{Session, SessionHeader};
 use pocket_protocol::claim::RootTotals;
-use pocket_protocol::{Height, Windows};
 use tonic::Code;
 
 use crate::chain::context::Context;
@@ -77,8 +76,7 @@ pub fn session_of(
 }
 
 fn check_window(state: &State, context: &Context<'_>, header: &SessionHeader) -> Result<(), Refusal> {
-    let end = header.session_end_block_height;
-    let windows = Windows::of(state.shared_at(end), Height(end));
+    let windows = state.windows(header.session_end_block_height);
     let height = context.height;
     if height < windows.claim_open.0 {
         let open = windows.claim_open;

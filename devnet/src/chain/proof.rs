@@ -9,7 +9,6 @@ use pocket_proto::pocket::service::Relay;
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_protocol::claim::ProofRequirement;
 use pocket_protocol::difficulty::{is_mined, multiplier};
-use pocket_protocol::{Height, Windows};
 use pocket_smst::{ClosestProof, CompactClosestProof};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -109,8 +108,7 @@ fn check_form(
 }
 
 fn check_window(state: &State, context: &Context<'_>, header: &SessionHeader) -> Result<(), Refusal> {
-    let end = header.session_end_block_height;
-    let windows = Windows::of(state.shared_at(end), Height(end));
+    let windows = state.windows(header.session_end_block_height);
     let height = context.height;
     if height < windows.proof_open.0 {
         let open = windows.proof_open;

@@ -1,8 +1,8 @@
 //! Whether a claim must be proven (spec `claims-and-proofs.md` §5).
 
 use pocket_proto::pocket::proof::Claim;
+use pocket_protocol::Upokt;
 use pocket_protocol::claim::{ProofRequirement, ProofTerms, proof_requirement};
-use pocket_protocol::{Height, Upokt, Windows};
 
 use crate::chain::context::Context;
 use crate::chain::figures::Figures;
@@ -27,5 +27,5 @@ pub fn requirement(state: &State, context: &Context<'_>, claim: &Claim) -> Resul
 
 /// The block whose hash draws the claims of sessions that end at `end`, and chooses the path to prove.
 pub fn seed_height(state: &State, end: i64) -> i64 {
-    Windows::of(state.shared_at(end), Height(end)).seed.0
+    state.windows(end).seed.0
 }

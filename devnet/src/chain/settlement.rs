@@ -10,7 +10,8 @@ use std::sync::Arc;
 use pocket_proto::pocket::proof::{Claim, ClaimProofStatus};
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_protocol::claim::ProofRequirement;
-use pocket_protocol::{Height, SessionBounds, Windows};
+use pocket_protocol::windows::blocks_to_settlement;
+use pocket_protocol::{Height, SessionBounds};
 
 use crate::chain::context::Context;
 use crate::chain::event::Event;
@@ -62,7 +63,8 @@ fn take_due(state: &mut State, height: i64) -> BTreeMap<ClaimKey, Arc<Claim>> {
             .session_header
             .as_ref()
             .map_or(0, |header| header.session_end_block_height);
-        Windows::of(state.shared_at(end), Height(end)).settlement().0 == height
+        // Unlike the windows, this goes by the end that the claim names, right or wrong.
+        end + blocks_to_settlement(state.shared_at(end)) + 1 == height
     };
     let due: BTreeMap<_, _> = state
         .claims

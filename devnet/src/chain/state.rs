@@ -8,7 +8,7 @@ use pocket_proto::pocket::gateway::Gateway;
 use pocket_proto::pocket::proof::{Claim, Proof};
 use pocket_proto::pocket::service::RelayMiningDifficulty;
 use pocket_proto::pocket::shared::{self, Service, ServiceConfigUpdate, Supplier};
-use pocket_protocol::{Height, ParamsHistory};
+use pocket_protocol::{Height, ParamsHistory, SessionBounds, Windows};
 
 use crate::chain::bank::Bank;
 use crate::chain::difficulty::Difficulties;
@@ -100,6 +100,13 @@ impl State {
     /// Shared parameters in force at a height.
     pub fn shared_at(&self, height: i64) -> &shared::Params {
         self.shared.at(Height(height))
+    }
+
+    /// The windows of the session that contains `end`. A header may name a wrong end: then the chain
+    /// goes by the end of the session that it lies in.
+    pub fn windows(&self, end: i64) -> Windows {
+        let params = self.shared_at(end);
+        Windows::of(params, SessionBounds::containing(params, Height(end)).end)
     }
 
     /// Compute units of one relay at a height; the service's present ones before any history. None without a service.

@@ -24,7 +24,7 @@ use crate::node::Node;
 pub struct Door {
     pub(super) node: Arc<Node>,
     pub(super) stop: CancellationToken,
-    /// Owns the WebSockets, which outlive the request that opened them.
+    /// Owns the web sockets, which outlive the request that opened them.
     pub(super) sockets: tokio_util::task::TaskTracker,
 }
 

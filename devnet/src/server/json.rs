@@ -1,4 +1,4 @@
-//! Blocks and results in CometBFT's JSON: 64-bit integers are text, hashes upper-case hex, bytes base64.
+//! Blocks and results in `CometBFT`'s JSON: 64-bit integers are text, hashes upper-case hex, bytes base64.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! The methods of CometBFT's RPC.
+//! The methods of `CometBFT`'s RPC.
 
 use std::sync::Arc;
 
@@ -181,7 +181,7 @@ fn status(node: &Node) -> Result<Value, RpcError> {
 }
 
 fn abci_info(node: &Node) -> Value {
-    let height = node.read(|chain| chain.height());
+    let height = node.read(crate::chain::Chain::height);
     json!({"response": {"data": "pocket", "version": "devnet", "last_block_height": height.to_string()}})
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pocket_proto::pocket::session as proto;
-use pocket_protocol::Height;
+use pocket_protocol::{Height, SessionBounds};
 use proto::query_client::QueryClient;
 
 use crate::cache::Hold;
@@ -25,7 +25,7 @@ impl ChainClient {
         height: Height,
     ) -> Result<Arc<proto::Session>, QueryError> {
         let params = self.shared_params_at(height).await?;
-        let start = session_start(&params, height);
+        let start = SessionBounds::containing(&params, height).start;
         let ask = || async {
             let ask = |channel| async move {
                 let request = proto::QueryGetSessionRequest {
@@ -43,11 +43,4 @@ impl ChainClient {
         let key = (application.to_owned(), service.to_owned(), start);
         self.0.caches.sessions.get(key, ask).await
     }
-}
-
-fn session_start(params: &pocket_proto::pocket::shared::Params, height: Height) -> Height {
-    let anchor = params.session_grid_anchor_height as i64;
-    let anchor = if anchor <= 0 || anchor > height.0 { 1 } else { anchor };
-    let length = (params.num_blocks_per_session as i64).max(1);
-    Height(anchor + (height.0 - anchor) / length * length)
 }

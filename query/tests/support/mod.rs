@@ -31,7 +31,7 @@ pub struct Node {
     pub asked: AtomicU32,
     /// Subscriptions that were accepted.
     pub subscriptions: AtomicU32,
-    /// Cancelled, every open socket is closed.
+    /// Each change closes every open socket.
     pub cut: watch::Sender<u32>,
 }
 
@@ -39,6 +39,7 @@ pub struct Node {
 pub struct World {
     pub node: Arc<Node>,
     pub chain: ChainClient,
+    config: NodeConfig,
     _stop: DropGuard,
 }
 
@@ -62,9 +63,17 @@ impl World {
         config.retry = FAST;
         Self {
             node,
-            chain: ChainClient::new(config).unwrap(),
+            chain: ChainClient::new(config.clone()).unwrap(),
+            config,
             _stop: stop.drop_guard(),
         }
+    }
+
+    /// Another client of the same node.
+    pub fn client(&self, change: impl FnOnce(&mut NodeConfig)) -> ChainClient {
+        let mut config = self.config.clone();
+        change(&mut config);
+        ChainClient::new(config).unwrap()
     }
 
     pub fn asked(&self) -> u32 {

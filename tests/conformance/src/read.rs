@@ -41,6 +41,7 @@ pub fn flag(case: &Value, key: &str) -> Result<bool, String> {
 }
 
 /// An error that shows both sides unless they are equal.
+#[expect(clippy::needless_pass_by_value, reason = "the callers compare what they just made")]
 pub fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: T, theirs: T) -> Result<(), String> {
     if ours == theirs {
         Ok(())

@@ -17,7 +17,7 @@ pub struct Report {
 impl Report {
     /// Starts counting for another file.
     pub fn open(&mut self, file: &str) {
-        self.file = file.to_owned();
+        file.clone_into(&mut self.file);
         self.per_file.push((file.to_owned(), 0, 0));
     }
 

@@ -121,7 +121,7 @@ fn negative(case: &Value, judge: &Judge) -> Result<(), String> {
     same("kind", text(case, "kind")?, "negative")?;
     match text(case, "expected")? {
         "invalid" | "parse_error" | "panic" => {
-            refused(judge.judge(&array(case, "message")?, &bytes(case, "signature")?)?)
+            refused(&judge.judge(&array(case, "message")?, &bytes(case, "signature")?)?)
         }
         other => Err(format!("expected {other} is unknown")),
     }

@@ -18,7 +18,7 @@ pub fn check(file: &Value, report: &mut Report) {
         match text(case, "go_result")? {
             "valid" if text(case, "name")? == "one byte more" => Ok(()),
             "valid" => verdict,
-            "invalid" | "decode error" | "panic" => refused(verdict),
+            "invalid" | "decode error" | "panic" => refused(&verdict),
             other => Err(format!("go_result {other} is unknown")),
         }
     });
@@ -54,7 +54,7 @@ impl Judge {
 }
 
 /// Turns a verdict round.
-pub fn refused(verdict: Result<(), String>) -> Result<(), String> {
+pub fn refused(verdict: &Result<(), String>) -> Result<(), String> {
     match verdict {
         Ok(()) => Err("is accepted".to_owned()),
         Err(_) => Ok(()),

@@ -113,6 +113,7 @@ pub(super) fn nodes(case: &Value, key: &str) -> Result<HashMap<Digest, Bytes>, S
         .collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped by value")]
 pub(super) fn text(error: impl ToString) -> String {
     error.to_string()
 }

@@ -1,5 +1,7 @@
 //! Cases of `claims_proofs.json`.
 
+mod lives;
+
 use bytes::Bytes;
 use pocket_proto::pocket::proof::{Claim, MsgCreateClaim, MsgSubmitProof};
 use pocket_proto::type_url;
@@ -19,7 +21,7 @@ use crate::Report;
 use crate::read::{array, bytes, flag, number, same, session_header, shared_params, text};
 
 pub fn check(file: &Value, report: &mut Report) {
-    let lists = ["cases", "basic_checks", "samples", "rewards", "requirements"];
+    let lists = ["cases", "basic_checks", "samples", "rewards", "requirements", "lives"];
     let constants = ["placeholder", "type_urls", "hash_of_block"];
     report.only(file, &[&lists[..], &constants[..]].concat());
     report.list(file, "cases", check_claim_and_proof);
@@ -27,6 +29,7 @@ pub fn check(file: &Value, report: &mut Report) {
     report.list(file, "samples", check_sample);
     report.list(file, "rewards", check_reward);
     report.list(file, "requirements", check_requirement);
+    lives::check(file, report);
     report.case("placeholder", || {
         same("address", PLACEHOLDER_ADDRESS, text(&file["placeholder"], "address")?)?;
         same(

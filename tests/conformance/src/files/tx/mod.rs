@@ -1,6 +1,7 @@
 //! Cases of `tx.json`.
 
 mod keys;
+mod transactions;
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ pub fn check(folder: &Path, file: &Value, report: &mut Report) {
             "signatures",
             "keyrings",
             "armored",
+            "transactions",
         ],
     );
     report.list(file, "keys", keys::key);
@@ -26,4 +28,5 @@ pub fn check(folder: &Path, file: &Value, report: &mut Report) {
     report.list(file, "signatures", keys::signature);
     report.list(file, "keyrings", |case| keys::keyring(folder, case));
     report.list(file, "armored", keys::armored);
+    report.list(file, "transactions", transactions::transaction);
 }

@@ -1,0 +1,5 @@
+//! One module a command.
+
+pub mod miner;
+pub mod relayer;
+pub mod version;

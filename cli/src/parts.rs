@@ -1,0 +1,126 @@
+//! What both halves need, made from their configurations.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use pocket_config::{
+    KeyringBackend, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig, RedisConfig,
+};
+use pocket_keys::{KeySet, KeyringSource, Sources};
+use pocket_observability::{LogGuard, LogSettings, start_logs};
+use pocket_query::{ChainClient, NodeConfig, QueryError};
+use pocket_store::{Namespace, Store, StoreConfig};
+
+/// Password of a keyring of the backend `file`.
+const KEYRING_PASSWORD: &str = "KEYRING_PASSWORD";
+
+/// Starts logging as configured.
+pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
+    let level = match config.level {
+        LogLevel::Trace => "trace",
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    };
+    let settings = LogSettings {
+        // Libraries tell of every frame at the lower levels.
+        level: std::env::var("RUST_LOG").unwrap_or_else(|_| format!("{level},hyper=info,h2=info,rustls=info")),
+        format: match config.format {
+            LogFormat::Json => pocket_observability::LogFormat::Json,
+            LogFormat::Text => pocket_observability::LogFormat::Text,
+        },
+        output: match &config.output {
+            LogOutput::Stdout => pocket_observability::LogOutput::Stdout,
+            LogOutput::Stderr => pocket_observability::LogOutput::Stderr,
+            LogOutput::File(path) => pocket_observability::LogOutput::File(path.clone()),
+        },
+        queue: config.async_buffer_size as usize,
+        lossless: !config.asynchronous,
+    };
+    Ok(start_logs(&settings)?)
+}
+
+/// A client of the node; a node on another chain than configured is an error, one that is away is not.
+pub async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
+    let chain = ChainClient::new(NodeConfig {
+        grpc_insecure: config.grpc_insecure,
+        query_timeout: config.query_timeout,
+        chain_id: config.chain_id.clone(),
+        ..NodeConfig::new(config.query_node_rpc_url.as_str(), config.query_node_grpc_url.as_str())
+    })?;
+    match chain.chain_id().await {
+        Ok(id) => tracing::info!(chain = %id, "connected to the chain"),
+        Err(error @ QueryError::WrongChain { .. }) => return Err(error.into()),
+        Err(error) => tracing::warn!(%error, node = %config.query_node_rpc_url, "the node does not answer yet"),
+    }
+    Ok(chain)
+}
+
+/// Redis; one that is away is not an error.
+pub async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
+    let names = config.namespace.clone();
+    let store = Store::new(StoreConfig {
+        url: config.url.expose().to_owned(),
+        namespace: Namespace {
+            base: names.base_prefix,
+            cache: names.cache_prefix,
+            events: names.events_prefix,
+            streams: names.streams_prefix,
+            miner: names.miner_prefix,
+            supplier: names.supplier_prefix,
+            meter: names.meter_prefix,
+            consumer_group: names.consumer_group_prefix,
+        },
+    })
+    .context("redis.url cannot be used")?;
+    match store.ping().await {
+        Ok(()) => tracing::info!("connected to Redis"),
+        Err(error) if error.is_transient() => {
+            tracing::warn!(%error, "Redis does not answer yet; is redis.url right and the server running?");
+        }
+        Err(error) => return Err(error).context("Redis refuses us: look at the user and password in redis.url"),
+    }
+    Ok(store)
+}
+
+/// The operators' keys; files that cannot be read are an error when nothing could be.
+pub async fn keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
+    let sources = Sources {
+        keys_file: config.keys_file.clone(),
+        keys_dir: config.keys_dir.clone(),
+        keyring: config.keyring.as_ref().map(keyring).transpose()?,
+    };
+    let loaded = tokio::task::spawn_blocking(move || KeySet::load(&sources)).await?;
+    for error in &loaded.errors {
+        tracing::error!(%error, "a key is not loaded");
+    }
+    if loaded.keys.is_empty() {
+        let reasons: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+        bail!("no operator key could be loaded\n  {}", reasons.join("\n  "));
+    }
+    for supplier in loaded.keys.addresses() {
+        tracing::info!(%supplier, "operator key loaded");
+    }
+    Ok(loaded.keys)
+}
+
+fn keyring(config: &pocket_config::KeyringConfig) -> anyhow::Result<KeyringSource> {
+    let backend = match config.backend {
+        KeyringBackend::Test => pocket_keys::KeyringBackend::Test,
+        KeyringBackend::File => pocket_keys::KeyringBackend::File,
+        KeyringBackend::Os | KeyringBackend::Memory => {
+            bail!("keys.keyring.backend: os and memory are not supported; use file or test, or keys.keys_file")
+        }
+    };
+    let folder = match &config.dir {
+        Some(folder) => folder.clone(),
+        None => PathBuf::from(std::env::var("HOME").context("keys.keyring.dir: set it, or set HOME")?)
+            .join(format!(".{}", config.app_name)),
+    };
+    let password = std::env::var(KEYRING_PASSWORD).ok().map(Into::into);
+    if password.is_none() && config.backend == KeyringBackend::File {
+        bail!("keys.keyring: the backend file has a password; give it in the environment variable {KEYRING_PASSWORD}");
+    }
+    Ok(KeyringSource { backend, folder, password, names: config.key_names.clone() })
+}

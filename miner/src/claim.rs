@@ -1,0 +1,132 @@
+//! From a sealed tree to a claim in a block.
+
+use pocket_proto::pocket::proof::MsgCreateClaim;
+use pocket_proto::type_url;
+use pocket_protocol::{SessionId, SupplierAddress, Windows};
+use pocket_query::QueryError;
+use pocket_smst::Digest;
+use pocket_store::SessionRecord;
+use prost::Message as _;
+use prost_types::Any;
+
+use crate::lifecycle::Event;
+use crate::submit::{Item, Outcome, Submitter};
+use crate::{Deps, Settings};
+
+/// A session whose claim or proof is due.
+pub(crate) struct Due {
+    pub record: SessionRecord,
+    pub windows: Windows,
+    pub root: Digest,
+}
+
+/// What a job found out about a session.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    /// Something for the lifecycle, with the transaction that did it.
+    Event(Event, Option<String>),
+    /// Nothing yet: the next block asks for the same again.
+    Later(String),
+}
+
+/// Claims sessions of one supplier that end at the same height.
+pub(crate) async fn claim(
+    deps: &Deps,
+    settings: &Settings,
+    supplier: &SupplierAddress,
+    due: Vec<Due>,
+) -> Vec<(SessionId, Finding)> {
+    let Some(close) = due.first().map(|due| due.windows.claim_close) else {
+        return Vec::new();
+    };
+    let mut findings = Vec::with_capacity(due.len());
+    let on_chain = match deps.chain.claims_of(supplier.as_str()).await {
+        Ok(claims) => claims,
+        Err(error) => {
+            let later = |due: Due| (due.record.session, Finding::Later(error.to_string()));
+            return due.into_iter().map(later).collect();
+        }
+    };
+    let mut items = Vec::with_capacity(due.len());
+    for due in due {
+        let ours = on_chain.iter().any(|claim| {
+            claim.root_hash == due.root.as_ref()
+                && claim
+                    .session_header
+                    .as_ref()
+                    .is_some_and(|header| header.session_id == due.record.session.as_str())
+        });
+        if ours {
+            // Sent before a crash, and included since.
+            findings.push((due.record.session, Finding::Event(Event::ClaimIncluded, None)));
+            continue;
+        }
+        match message(deps, &due).await {
+            Ok(message) => items.push(Item {
+                session: due.record.session,
+                message,
+            }),
+            Err(finding) => findings.push((due.record.session, finding)),
+        }
+    }
+    let batch = settings.claims_a_transaction;
+    let submitter = Submitter {
+        tx: &deps.tx,
+        feed: &deps.feed,
+        supplier,
+        batch,
+        close,
+    };
+    for (session, outcome) in submitter.submit(items).await {
+        let finding = match outcome {
+            Outcome::Included { tx } => Finding::Event(Event::ClaimIncluded, Some(tx)),
+            Outcome::Refused { text, .. } => Finding::Event(Event::ClaimRefused(text), None),
+            Outcome::Later(reason) => Finding::Later(reason),
+        };
+        findings.push((session, finding));
+    }
+    findings
+}
+
+/// The claim's message, after the checks that the chain would fail it for.
+async fn message(deps: &Deps, due: &Due) -> Result<Any, Finding> {
+    let later = |error: QueryError| Finding::Later(error.to_string());
+    let record = &due.record;
+    let units = deps
+        .chain
+        .compute_units_at(record.service.as_str(), record.start)
+        .await
+        .map_err(later)?;
+    if u128::from(due.root.sum()) != u128::from(due.root.count()) * u128::from(units.0) {
+        let reason = format!(
+            "the tree's sum {} is not its count {} times the service's {units} compute units",
+            due.root.sum(),
+            due.root.count()
+        );
+        return Err(Finding::Event(Event::ClaimUnwanted(reason), None));
+    }
+    let session = deps
+        .chain
+        .session(record.application.as_str(), record.service.as_str(), record.start)
+        .await;
+    let header = match session {
+        Ok(session) => session.header.clone(),
+        Err(error) => return Err(later(error)),
+    };
+    let Some(header) = header.filter(|header| header.session_id == record.session.as_str()) else {
+        let reason = format!(
+            "the chain's session of {} at {} is another one",
+            record.application, record.start
+        );
+        return Err(Finding::Event(Event::ClaimRefused(reason), None));
+    };
+    let claim = MsgCreateClaim {
+        supplier_operator_address: record.supplier.to_string(),
+        session_header: Some(header),
+        root_hash: bytes::Bytes::copy_from_slice(due.root.as_ref()),
+    };
+    Ok(Any {
+        type_url: type_url::MSG_CREATE_CLAIM.to_owned(),
+        value: claim.encode_to_vec(),
+    })
+}

@@ -1,0 +1,187 @@
+//! What a miner counts. Names and labels are the Go peer's where it counts the same; sessions are
+//! not a label, so that the number of series is bounded by suppliers and services.
+
+use pocket_protocol::{Height, ServiceId, SupplierAddress, Upokt};
+use pocket_store::{SessionRecord, SessionState};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::settlement::Settlement;
+
+/// The miner's metrics.
+#[derive(Clone)]
+pub struct Metrics {
+    height: IntGauge,
+    consumed: IntCounterVec,
+    added: IntCounterVec,
+    rejected: IntCounterVec,
+    created: IntCounterVec,
+    trees: IntGaugeVec,
+    claims: IntCounterVec,
+    relays_claimed: IntCounterVec,
+    units_claimed: IntCounterVec,
+    proofs: IntCounterVec,
+    proved: IntCounterVec,
+    not_required: IntCounterVec,
+    failed: IntCounterVec,
+    relays_lost: IntCounterVec,
+    settled: IntCounterVec,
+    relays_settled: IntCounterVec,
+    earned: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers all metrics; fails if they are registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(format!("ha_miner_{name}"), help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let (by_service, by_reason) = (["supplier", "service_id"], ["supplier", "service_id", "reason"]);
+        let by_status = ["supplier", "service_id", "status"];
+        let height = IntGauge::new("ha_miner_current_block_height", "Newest block seen")?;
+        registry.register(Box::new(height.clone()))?;
+        let trees = Opts::new("ha_miner_session_trees_active", "Sessions that take relays");
+        let trees = IntGaugeVec::new(trees, &["supplier"])?;
+        registry.register(Box::new(trees.clone()))?;
+        Ok(Self {
+            height,
+            trees,
+            consumed: counter(
+                "relays_consumed_from_stream_total",
+                "Relays read from streams",
+                &by_service,
+            )?,
+            added: counter(
+                "relays_added_to_smst_total",
+                "Relays that were new in their tree",
+                &by_service,
+            )?,
+            rejected: counter(
+                "relays_rejected_total",
+                "Stream entries in no tree",
+                &["supplier", "reason"],
+            )?,
+            created: counter(
+                "sessions_created_total",
+                "Sessions with at least one relay",
+                &by_service,
+            )?,
+            claims: counter("claims_submitted_total", "Claims in a block", &by_service)?,
+            relays_claimed: counter("relays_claimed_total", "Relays in claims in a block", &by_service)?,
+            units_claimed: counter(
+                "compute_units_claimed_total",
+                "Compute units in claims in a block",
+                &by_service,
+            )?,
+            proofs: counter(
+                "proofs_submitted_total",
+                "Proofs in a block and found valid",
+                &by_service,
+            )?,
+            proved: counter(
+                "sessions_proved_total",
+                "Sessions whose proof was found valid",
+                &by_service,
+            )?,
+            not_required: counter(
+                "sessions_probabilistic_proved_total",
+                "Sessions of which the chain asked no proof",
+                &by_service,
+            )?,
+            failed: counter(
+                "sessions_failed_total",
+                "Sessions that ended without what was due",
+                &by_reason,
+            )?,
+            relays_lost: counter("relays_lost_total", "Relays in sessions that failed", &by_reason)?,
+            settled: counter("claims_settled_by_status_total", "Claims by how they ended", &by_status)?,
+            relays_settled: counter(
+                "relays_settled_by_status_total",
+                "Relays by how their claim ended",
+                &by_status,
+            )?,
+            earned: counter(
+                "upokt_earned_total",
+                "Upokt of settled claims, before caps and shares",
+                &by_service,
+            )?,
+        })
+    }
+
+    pub(crate) fn height(&self, height: Height) {
+        self.height.set(height.0);
+    }
+
+    pub(crate) fn consumed(&self, supplier: &SupplierAddress, service: &ServiceId, relays: usize) {
+        self.consumed
+            .with_label_values(&[supplier.as_str(), service.as_str()])
+            .inc_by(relays as u64);
+    }
+
+    pub(crate) fn added(&self, supplier: &SupplierAddress, service: &ServiceId, relays: usize) {
+        self.added
+            .with_label_values(&[supplier.as_str(), service.as_str()])
+            .inc_by(relays as u64);
+    }
+
+    pub(crate) fn rejected(&self, supplier: &SupplierAddress, reason: &str, relays: usize) {
+        self.rejected
+            .with_label_values(&[supplier.as_str(), reason])
+            .inc_by(relays as u64);
+    }
+
+    pub(crate) fn session_seen(&self, supplier: &SupplierAddress, service: &ServiceId) {
+        self.created
+            .with_label_values(&[supplier.as_str(), service.as_str()])
+            .inc();
+    }
+
+    pub(crate) fn active_sessions(&self, supplier: &SupplierAddress, sessions: usize) {
+        self.trees.with_label_values(&[supplier.as_str()]).set(sessions as i64);
+    }
+
+    /// Counts a session's change of state.
+    pub(crate) fn moved(&self, record: &SessionRecord) {
+        let labels = [record.supplier.as_str(), record.service.as_str()];
+        let failed = |reason: &str| {
+            let labels = [labels[0], labels[1], reason];
+            self.failed.with_label_values(&labels).inc();
+            self.relays_lost.with_label_values(&labels).inc_by(record.relays);
+        };
+        match record.state {
+            SessionState::Active | SessionState::Claiming | SessionState::Proving | SessionState::ClaimSkipped => {}
+            SessionState::Claimed => {
+                self.claims.with_label_values(&labels).inc();
+                self.relays_claimed.with_label_values(&labels).inc_by(record.relays);
+                self.units_claimed
+                    .with_label_values(&labels)
+                    .inc_by(record.compute_units.0);
+            }
+            SessionState::Proved => {
+                self.proofs.with_label_values(&labels).inc();
+                self.proved.with_label_values(&labels).inc();
+            }
+            SessionState::ProbabilisticProved => self.not_required.with_label_values(&labels).inc(),
+            state @ (SessionState::ClaimWindowClosed
+            | SessionState::ClaimTxError
+            | SessionState::ClaimMissing
+            | SessionState::ProofWindowClosed
+            | SessionState::ProofTxError) => failed(state.as_str()),
+        }
+    }
+
+    pub(crate) fn settled(&self, record: &SessionRecord, settlement: &Settlement) {
+        let labels = [record.supplier.as_str(), record.service.as_str(), settlement.as_str()];
+        self.settled.with_label_values(&labels).inc();
+        self.relays_settled.with_label_values(&labels).inc_by(record.relays);
+        if let Settlement::Settled {
+            claimed: Upokt(claimed),
+            ..
+        } = settlement
+        {
+            let claimed = u64::try_from(*claimed).unwrap_or(u64::MAX);
+            self.earned.with_label_values(&labels[..2]).inc_by(claimed);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use pocket_proto::pocket::ha::MinedRelayMessage;
+use pocket_protocol::{AppAddress, Height, ServiceId, SessionId, SupplierAddress, Windows};
+use pocket_smst::{Digest, Tree};
+use pocket_store::SessionRecord;
+
+/// One session in a worker's hands.
+pub(crate) struct Session {
+    /// As Redis has it.
+    pub record: SessionRecord,
+    /// Known once the session's end is committed: only then its parameters are fixed.
+    pub windows: Option<Windows>,
+    /// In memory as far as it is needed; `None` until the first relay after a start.
+    pub tree: Option<Tree>,
+    /// Compute units of each of its relays, fixed at the session's start.
+    pub units_per_relay: Option<u64>,
+    /// A claim or proof is under way.
+    pub busy: bool,
+}
+
+impl Session {
+    pub fn new(record: SessionRecord) -> Self {
+        Self {
+            record,
+            windows: None,
+            tree: None,
+            units_per_relay: None,
+            busy: false,
+        }
+    }
+
+    /// The root that was sealed.
+    pub fn claimed_root(&self) -> Option<Digest> {
+        self.record
+            .claimed_root
+            .as_ref()
+            .and_then(|root| Digest::try_from(root.as_ref()).ok())
+    }
+}
+
+/// The record of the session that a message belongs to; `Err` says what the message lacks.
+pub(crate) fn record_of(
+    supplier: &SupplierAddress,
+    message: &MinedRelayMessage,
+) -> Result<SessionRecord, &'static str> {
+    let service: ServiceId = message.service_id.parse().map_err(|_| "service_id")?;
+    let application: AppAddress = message.application_address.parse().map_err(|_| "application_address")?;
+    if message.session_id.is_empty() {
+        return Err("session_id");
+    }
+    if message.session_start_height < 1 || message.session_end_height < message.session_start_height {
+        return Err("session_heights");
+    }
+    Ok(SessionRecord::new(
+        supplier.clone(),
+        SessionId::from(message.session_id.as_str()),
+        service,
+        application,
+        Height(message.session_start_height),
+        Height(message.session_end_height),
+    ))
+}

@@ -1,0 +1,231 @@
+//! How claims ended, from the events of the block that settled them (spec: chain.md §9, §10).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use pocket_protocol::{Height, SessionId, Upokt};
+use pocket_query::{BlockResults, ChainClient, Event, QueryError};
+use pocket_store::{SessionRecord, SessionState};
+use serde_json::Value;
+
+use crate::error::WorkError;
+use crate::worker::Worker;
+
+/// How a claim ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// Paid.
+    Settled {
+        /// What was claimed, before caps and shares.
+        claimed: Upokt,
+        /// Whether it was proven.
+        proven: bool,
+    },
+    /// A required proof was missing or invalid; the supplier is slashed.
+    Expired(String),
+    /// The chain could not process it.
+    Discarded(String),
+    /// There was no claim.
+    Absent,
+}
+
+impl Settlement {
+    /// Its name in session records and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Settled { proven: true, .. } => "settled_proven",
+            Self::Settled { proven: false, .. } => "settled_unproven",
+            Self::Expired(_) => "expired",
+            Self::Discarded(_) => "discarded",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// The results of a block, to look settlements up in; `None` when the node does not keep them any more.
+async fn results(chain: &ChainClient, height: Height) -> Result<Option<BlockResults>, QueryError> {
+    match chain.block_results(height).await {
+        Ok(results) => Ok(Some(results)),
+        Err(QueryError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a settlement block did with a session's claim.
+fn of(record: &SessionRecord, results: &BlockResults) -> Settlement {
+    let ours = |event: &&Event| {
+        // Supplier, application, service and end are a session's identity in every event.
+        text(event, "supplier_operator_address").is_some_and(|value| value == record.supplier.as_str())
+            && text(event, "service_id").is_some_and(|value| value == record.service.as_str())
+            && text(event, "application_address").is_some_and(|value| value == record.application.as_str())
+            && text(event, "session_end_block_height").and_then(|value| value.parse().ok()) == Some(record.end.0)
+    };
+    for event in results.end_block_events.iter().filter(ours) {
+        match event.kind.strip_prefix("pocket.tokenomics.") {
+            Some("EventClaimSettled") => {
+                return Settlement::Settled {
+                    claimed: text(event, "claimed_upokt")
+                        .as_deref()
+                        .and_then(upokt)
+                        .unwrap_or_default(),
+                    proven: text(event, "claim_proof_status_int").as_deref() == Some("1"),
+                };
+            }
+            Some("EventClaimExpired") => {
+                return Settlement::Expired(text(event, "expiration_reason").unwrap_or_default());
+            }
+            Some("EventClaimDiscarded") => return Settlement::Discarded(text(event, "error").unwrap_or_default()),
+            _ => {}
+        }
+    }
+    Settlement::Absent
+}
+
+/// An attribute's value without its JSON quotes.
+fn text(event: &Event, key: &str) -> Option<String> {
+    let value = event.value(key)?;
+    Some(match serde_json::from_str(value) {
+        Ok(Value::String(text)) => text,
+        _ => value.to_owned(),
+    })
+}
+
+fn upokt(coin: &str) -> Option<Upokt> {
+    coin.strip_suffix("upokt")?.parse().ok().map(Upokt)
+}
+
+impl Worker {
+    /// Looks up how ended sessions were settled, and forgets them.
+    pub(crate) async fn settle(&mut self, over: Vec<(Height, SessionId)>) -> Result<(), WorkError> {
+        let mut blocks: HashMap<Height, Option<BlockResults>> = HashMap::new();
+        for (height, id) in over {
+            if let Entry::Vacant(block) = blocks.entry(height) {
+                match results(&self.deps.chain, height).await {
+                    Ok(results) => block.insert(results),
+                    Err(error) => {
+                        tracing::warn!(%error, %height, "the settlement of a block is not known yet");
+                        continue;
+                    }
+                };
+            }
+            let mut record = self.sessions[&id].record.clone();
+            let settlement = blocks[&height].as_ref().map(|results| of(&record, results));
+            record.settlement = Some(settlement.as_ref().map_or("unknown", Settlement::as_str).to_owned());
+            record.settlement_height = Some(height);
+            if let Some(settlement) = &settlement {
+                report(&record, settlement);
+                self.deps.metrics.settled(&record, settlement);
+            }
+            let keep = self.settings.keep_seconds;
+            self.retry("save a session", |store, lease, _| {
+                let record = &record;
+                async move { store.save_session(&lease, record, keep).await }
+            })
+            .await?;
+            let (session, record) = (&id, &record);
+            self.retry("delete a tree", |store, lease, _| async move {
+                store.delete_tree(&lease, &record.supplier, session).await
+            })
+            .await?;
+            self.sessions.remove(&id);
+        }
+        Ok(())
+    }
+}
+
+fn report(record: &SessionRecord, settlement: &Settlement) {
+    let (session, relays) = (&record.session, record.relays);
+    match settlement {
+        Settlement::Settled { claimed, proven } => {
+            tracing::info!(%session, relays, %claimed, proven, "claim is settled");
+        }
+        Settlement::Expired(reason) => {
+            tracing::error!(%session, relays, reason, "claim expired, the supplier is slashed");
+        }
+        Settlement::Discarded(reason) => tracing::error!(%session, relays, reason, "the chain discarded a claim"),
+        Settlement::Absent if relays > 0 && record.state != SessionState::ClaimSkipped => {
+            tracing::error!(%session, relays, state = record.state.as_str(), "session was never claimed");
+        }
+        Settlement::Absent => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pocket_protocol::{AppAddress, SessionId, SupplierAddress};
+
+    use super::*;
+
+    fn record() -> SessionRecord {
+        let supplier = SupplierAddress::of_public_key(&[2; 33]);
+        let application = AppAddress::of_public_key(&[3; 33]);
+        SessionRecord::new(
+            supplier,
+            SessionId::from("5e55"),
+            "svc".parse().unwrap(),
+            application,
+            Height(1),
+            Height(10),
+        )
+    }
+
+    fn event(kind: &str, record: &SessionRecord, more: &[(&str, &str)]) -> Event {
+        let quoted = |value: &str| format!("{value:?}");
+        let mut attributes = vec![
+            ("supplier_operator_address".to_owned(), quoted(record.supplier.as_str())),
+            ("service_id".to_owned(), quoted(record.service.as_str())),
+            ("application_address".to_owned(), quoted(record.application.as_str())),
+            ("session_end_block_height".to_owned(), quoted(&record.end.0.to_string())),
+        ];
+        attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        Event {
+            kind: format!("pocket.tokenomics.{kind}"),
+            attributes,
+        }
+    }
+
+    fn settled(events: Vec<Event>) -> Settlement {
+        of(
+            &record(),
+            &BlockResults {
+                txs: Vec::new(),
+                end_block_events: events,
+            },
+        )
+    }
+
+    #[test]
+    fn settled_claim_tells_its_amount_and_whether_it_was_proven() {
+        let more = [("claimed_upokt", "\"42upokt\""), ("claim_proof_status_int", "1")];
+        let expected = Settlement::Settled {
+            claimed: Upokt(42),
+            proven: true,
+        };
+        assert_eq!(settled(vec![event("EventClaimSettled", &record(), &more)]), expected);
+    }
+
+    #[test]
+    fn expired_and_discarded_claims_tell_why() {
+        let more = [("expiration_reason", "\"PROOF_MISSING\"")];
+        let expired = settled(vec![event("EventClaimExpired", &record(), &more)]);
+        assert_eq!(expired, Settlement::Expired("PROOF_MISSING".into()));
+        let discarded = settled(vec![event(
+            "EventClaimDiscarded",
+            &record(),
+            &[("error", "\"bad root\"")],
+        )]);
+        assert_eq!(discarded, Settlement::Discarded("bad root".into()));
+    }
+
+    #[test]
+    fn events_of_other_sessions_are_not_ours() {
+        let other = SessionRecord {
+            end: Height(20),
+            ..record()
+        };
+        assert_eq!(
+            settled(vec![event("EventClaimSettled", &other, &[])]),
+            Settlement::Absent
+        );
+    }
+}

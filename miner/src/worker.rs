@@ -1,0 +1,382 @@
+//! One supplier's sessions: a task that owns them, takes their relays in and walks them through the lifecycle.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pocket_protocol::{ComputeUnits, Height, SessionId, SupplierAddress, Windows};
+use pocket_query::QueryError;
+use pocket_smst::Digest;
+use pocket_store::{Lease, SessionState, StreamId};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::claim::{Due, Finding, claim};
+use crate::error::WorkError;
+use crate::lifecycle::{Effect, Event, step};
+use crate::proof::prove;
+use crate::reader::Reader;
+use crate::session::Session;
+use crate::{Deps, Settings, registry};
+
+/// Between two looks at sessions that wait for relayers.
+const DRAIN_LOOK: Duration = Duration::from_millis(200);
+/// Batches read ahead of the one that is taken in.
+const READ_AHEAD: usize = 2;
+
+pub(crate) struct Worker {
+    pub settings: Settings,
+    pub deps: Deps,
+    pub supplier: SupplierAddress,
+    pub lease: Lease,
+    pub cancel: CancellationToken,
+    pub sessions: HashMap<SessionId, Session>,
+    /// Every entry up to this one is in a tree or refused.
+    pub consumed: StreamId,
+    /// By session end: the stream's last entry at a moment when no relayer could add another.
+    drained_at: HashMap<Height, StreamId>,
+    jobs: JoinSet<Vec<(SessionId, Finding)>>,
+    registry_at: Option<Instant>,
+}
+
+impl Worker {
+    pub fn new(
+        settings: Settings,
+        deps: Deps,
+        supplier: SupplierAddress,
+        lease: Lease,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            settings,
+            deps,
+            supplier,
+            lease,
+            cancel,
+            sessions: HashMap::new(),
+            consumed: StreamId::default(),
+            drained_at: HashMap::new(),
+            jobs: JoinSet::new(),
+            registry_at: None,
+        }
+    }
+
+    /// Works until the cancellation or until the lease is lost. Whatever is in memory only, Redis and
+    /// the chain have too: to stop at any moment loses nothing.
+    pub async fn run(mut self) {
+        match self.work().await {
+            Ok(()) | Err(WorkError::Stopped) => {}
+            Err(WorkError::Fenced) => tracing::warn!(supplier = %self.supplier, "another miner has this supplier now"),
+            Err(error) => {
+                tracing::error!(supplier = %self.supplier, %error, "work on a supplier stopped, it starts again");
+            }
+        }
+        self.jobs.shutdown().await;
+    }
+
+    async fn work(&mut self) -> Result<(), WorkError> {
+        self.load().await?;
+        let (entries, mut batches) = mpsc::channel(READ_AHEAD);
+        let mut reader = JoinSet::new();
+        let read = Reader {
+            store: self.deps.store.clone(),
+            settings: self.settings.clone(),
+            supplier: self.supplier.clone(),
+        };
+        reader.spawn(read.run(entries));
+        let mut blocks = self.deps.feed.subscribe();
+        let mut look = tokio::time::interval(DRAIN_LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let cancel = self.cancel.clone();
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                Some(found) = self.jobs.join_next() => {
+                    for (session, finding) in found.unwrap_or_default() {
+                        self.learn(&session, finding).await?;
+                    }
+                }
+                changed = blocks.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let height = blocks.borrow_and_update().height;
+                    self.deps.metrics.height(height);
+                    self.at_height(height).await?;
+                    self.refresh_registry(height).await?;
+                }
+                Some(batch) = batches.recv() => self.take_in(batch).await?,
+                _ = look.tick() => {
+                    let height = self.deps.feed.height();
+                    if self.sessions.values().any(|session| is_waiting(session, height)) {
+                        self.at_height(height).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sessions that a former owner left.
+    async fn load(&mut self) -> Result<(), WorkError> {
+        let records = self
+            .retry("read sessions", |store, _, supplier| async move {
+                store.sessions(&supplier).await
+            })
+            .await?;
+        for record in records {
+            if record.settlement.is_none() {
+                self.sessions.insert(record.session.clone(), Session::new(record));
+            }
+        }
+        if !self.sessions.is_empty() {
+            tracing::info!(supplier = %self.supplier, sessions = self.sessions.len(), "sessions are taken up again");
+        }
+        Ok(())
+    }
+
+    /// Takes every session as far as it gets at this height.
+    async fn at_height(&mut self, height: Height) -> Result<(), WorkError> {
+        let (mut claims, mut proofs, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        for id in self.sessions.keys().cloned().collect::<Vec<_>>() {
+            let Some(windows) = self.windows(&id, height).await else {
+                continue;
+            };
+            if self.sessions[&id].busy {
+                continue;
+            }
+            let drained = self.is_drained(&id, height, &windows).await?;
+            let effect = self
+                .apply(
+                    &id,
+                    Event::Block {
+                        height,
+                        windows,
+                        drained,
+                    },
+                )
+                .await?;
+            let effect = match effect {
+                Some(Effect::Seal) => self.seal(&id).await?,
+                effect => effect,
+            };
+            match effect {
+                Some(Effect::Claim) => claims.extend(self.due(&id, windows)),
+                Some(Effect::Prove) => proofs.extend(self.due(&id, windows)),
+                Some(Effect::Seal) | None => {}
+            }
+            if self.sessions[&id].record.state.is_terminal() && height >= windows.settlement() {
+                over.push((windows.settlement(), id));
+            }
+        }
+        self.start_jobs(claims, proofs);
+        self.settle(over).await?;
+        self.drained_at
+            .retain(|end, _| self.sessions.values().any(|session| session.record.end == *end));
+        let active = self
+            .sessions
+            .values()
+            .filter(|session| session.record.state == SessionState::Active);
+        self.deps.metrics.active_sessions(&self.supplier, active.count());
+        Ok(())
+    }
+
+    /// A session's windows, by the parameters at its end; nothing moves before they are known.
+    async fn windows(&mut self, id: &SessionId, height: Height) -> Option<Windows> {
+        let session = self.sessions.get_mut(id)?;
+        let end = session.record.end;
+        if session.windows.is_none() && height >= end {
+            match self.deps.chain.shared_params_at(end).await {
+                Ok(params) => session.windows = Some(Windows::of(&params, end)),
+                Err(error) => tracing::warn!(%error, %end, "the parameters at a session's end are not known yet"),
+            }
+        }
+        session.windows
+    }
+
+    /// Whether every relay of the session that was ever answered is in its tree: all live relayers said
+    /// that they are done with it, and the stream is read up to what was its last entry then.
+    async fn is_drained(&mut self, id: &SessionId, height: Height, windows: &Windows) -> Result<bool, WorkError> {
+        let session = &self.sessions[id];
+        let end = session.record.end;
+        if session.record.state != SessionState::Active || height < windows.claim_open {
+            return Ok(false);
+        }
+        if !self.drained_at.contains_key(&end) {
+            let watermarks = match self.deps.store.watermarks().await {
+                Ok(watermarks) => watermarks,
+                Err(error) if error.is_transient() => return Ok(false),
+                Err(error) => return Err(error.into()),
+            };
+            if let Some((relayer, _)) = watermarks.iter().find(|(_, mark)| mark.open_from <= end) {
+                tracing::debug!(session = %id, relayer, "a relayer is not done with the session yet");
+                return Ok(false);
+            }
+            match self.deps.store.last_entry(&self.supplier).await {
+                Ok(last) => self.drained_at.insert(end, last),
+                Err(error) if error.is_transient() => return Ok(false),
+                Err(error) => return Err(error.into()),
+            };
+        }
+        if self.consumed >= self.drained_at[&end] {
+            return Ok(true);
+        }
+        // Acknowledged entries are deleted, so an empty stream is a stream that was read to its end.
+        match self.deps.store.stream_length(&self.supplier).await {
+            Ok(length) => Ok(length == 0),
+            Err(error) if error.is_transient() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes the root down; from then on the session takes no relay.
+    async fn seal(&mut self, id: &SessionId) -> Result<Option<Effect>, WorkError> {
+        let session = self.sessions.get_mut(id).expect("it was looked at just now");
+        let root = if let Some(tree) = &mut session.tree {
+            tree.root()
+        } else {
+            // Not touched since the start of this worker: the stored root is the root.
+            let roots = self
+                .retry("read a tree's root", |store, _, supplier| async move {
+                    store.tree_roots(&supplier, id).await
+                })
+                .await?;
+            roots.current().unwrap_or(Digest::EMPTY)
+        };
+        self.retry("seal", |store, lease, supplier| async move {
+            store.seal_tree(&lease, &supplier, id, &root).await
+        })
+        .await?;
+        let session = self.sessions.get_mut(id).expect("it was looked at just now");
+        // The tree's nodes are read again for the proof, those of one path.
+        session.tree = None;
+        session.record.claimed_root = Some(Bytes::copy_from_slice(root.as_ref()));
+        session.record.relays = root.count();
+        session.record.compute_units = ComputeUnits(root.sum());
+        tracing::info!(session = %id, relays = root.count(), "session is sealed");
+        self.apply(
+            id,
+            Event::Sealed {
+                relays: root.count(),
+                compute_units: root.sum(),
+            },
+        )
+        .await
+    }
+
+    fn due(&mut self, id: &SessionId, windows: Windows) -> Option<Due> {
+        let session = self.sessions.get_mut(id)?;
+        let root = session.claimed_root()?;
+        session.busy = true;
+        Some(Due {
+            record: session.record.clone(),
+            windows,
+            root,
+        })
+    }
+
+    /// One job for all claims, and one for all proofs, of sessions with the same end.
+    fn start_jobs(&mut self, claims: Vec<Due>, proofs: Vec<Due>) {
+        let by_end = |due: Vec<Due>| {
+            let mut groups: HashMap<Height, Vec<Due>> = HashMap::new();
+            for due in due {
+                groups.entry(due.record.end).or_default().push(due);
+            }
+            groups.into_values()
+        };
+        let shared = Arc::new((self.deps.clone(), self.settings.clone(), self.supplier.clone()));
+        for group in by_end(claims) {
+            let shared = shared.clone();
+            self.jobs
+                .spawn(async move { claim(&shared.0, &shared.1, &shared.2, group).await });
+        }
+        for group in by_end(proofs) {
+            let shared = shared.clone();
+            self.jobs
+                .spawn(async move { prove(&shared.0, &shared.1, &shared.2, group).await });
+        }
+    }
+
+    /// What a job found out.
+    async fn learn(&mut self, id: &SessionId, finding: Finding) -> Result<(), WorkError> {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return Ok(());
+        };
+        session.busy = false;
+        match finding {
+            Finding::Event(event, tx) => {
+                match (&event, tx) {
+                    (Event::ClaimIncluded, Some(tx)) => session.record.claim_tx = Some(tx),
+                    (Event::ProofAccepted, Some(tx)) => session.record.proof_tx = Some(tx),
+                    _ => {}
+                }
+                self.apply(id, event).await?;
+            }
+            Finding::Later(reason) => {
+                let state = session.record.state.as_str();
+                tracing::warn!(session = %id, state, reason, "not done yet, the next block tries again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the lifecycle decide, stores a new state, and returns what is to be done then.
+    async fn apply(&mut self, id: &SessionId, event: Event) -> Result<Option<Effect>, WorkError> {
+        let session = self
+            .sessions
+            .get_mut(id)
+            .expect("events are for sessions that are here");
+        let next = step(session.record.state, event);
+        if next.state == session.record.state {
+            return Ok(next.effect);
+        }
+        let from = session.record.state.as_str();
+        session.record.state = next.state;
+        session.record.reason = next.reason;
+        let (record, keep) = (session.record.clone(), self.settings.keep_seconds);
+        self.retry("save a session", |store, lease, _| {
+            let record = &record;
+            async move { store.save_session(&lease, record, keep).await }
+        })
+        .await?;
+        self.deps.metrics.moved(&record);
+        let reason = record.reason.as_deref().unwrap_or_default();
+        let (to, relays) = (record.state.as_str(), record.relays);
+        if reason.is_empty() || record.state == SessionState::ClaimSkipped {
+            tracing::info!(session = %id, from, to, relays, reason, "session moved on");
+        } else {
+            tracing::error!(session = %id, from, to, relays, reason, "session failed");
+        }
+        Ok(next.effect)
+    }
+
+    async fn refresh_registry(&mut self, height: Height) -> Result<(), WorkError> {
+        if self
+            .registry_at
+            .is_some_and(|at| at.elapsed() < self.settings.registry_interval)
+        {
+            return Ok(());
+        }
+        match registry::entry(&self.deps.chain, &self.supplier, height, &self.settings.instance).await {
+            Ok(entry) => {
+                self.retry("write the registry", |store, _, _| {
+                    let entry = &entry;
+                    async move { store.write_supplier(entry).await }
+                })
+                .await?;
+                self.registry_at = Some(Instant::now());
+            }
+            Err(QueryError::NotFound(_)) => {}
+            Err(error) => tracing::warn!(%error, supplier = %self.supplier, "the supplier's stake is not known yet"),
+        }
+        Ok(())
+    }
+}
+
+/// Whether a session may be sealed before the next block comes.
+fn is_waiting(session: &Session, height: Height) -> bool {
+    let open = session.windows.is_some_and(|windows| height >= windows.claim_open);
+    open && session.record.state == SessionState::Active
+}

@@ -2,6 +2,12 @@
 //!
 //! Each step takes the value that only the step before can make. An eager service verifies before it asks the backend.
 //! An optimistic one answers first and verifies then; but what it mines is verified all the same (spec `relay.md` §6.1).
+//!
+//! What a warm relay allocates, apart from the HTTP libraries' own: the body if it came in pieces; four texts of its
+//! request's metadata; its envelope's method, URL and headers, which become the backend's; that request's path and
+//! header table; the answer's envelope; the response's three header texts, hash, signature and bytes; the mined relay
+//! and its message for Redis. It asks neither chain nor Redis, and takes no lock but the drain's, the publisher's and
+//! those of the caches.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -144,7 +144,10 @@ impl Reception {
             return Err(Refusal::MissingSupplier);
         }
         let signing_key = self.keys.get(supplier);
-        let admission = self.gate.admit(supplier, signing_key.is_some(), &service.id).await?;
+        let admission = self
+            .gate
+            .admit(supplier, signing_key.is_some(), &service.id, kind)
+            .await?;
         if size > service.body_limit {
             return Err(Refusal::BodyTooLargeForService);
         }
@@ -172,11 +175,11 @@ impl Reception {
             .drain
             .enter(Height(header.session_end_block_height))
             .ok_or(Invalid::Expired)?;
-        if admission == Admission::OwnKeyOnly {
-            self.metrics
-                .served_before_registry
-                .with_label_values(&[service.id.as_str(), kind.as_str()])
-                .inc();
+        let labels = &[service.id.as_str(), kind.as_str()];
+        match admission {
+            Admission::Registered => {}
+            Admission::OwnKeyOnly => self.metrics.served_before_registry.with_label_values(labels).inc(),
+            Admission::Undeclared => self.metrics.undeclared.with_label_values(labels).inc(),
         }
         Ok((
             ReceivedRelay {

@@ -1,6 +1,7 @@
 //! CPU time a relay and latencies over loopback sockets, beside a raw proxy in the same run.
 //!
-//! `cargo bench -p pocket-relayer --bench loopback -- [RELAYS] [CONNECTIONS]`. Relays are signed ahead; relayer, proxy,
+//! `cargo bench -p pocket-relayer --bench loopback -- [RELAYS] [CONNECTIONS] [RATE]`. RATE is in relays
+//! a second; without it each connection sends as fast as it is answered. Relays are signed ahead; relayer, proxy,
 //! backend and load each have a runtime of their own, whose threads' CPU time is read from /proc. Redis is a process
 //! of its own, so what is counted for the relayer is all that its process would use.
 
@@ -57,6 +58,10 @@ fn main() {
         .skip(1)
         .filter_map(|argument| argument.parse::<usize>().ok());
     let (relays, connections) = (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(8));
+    // What a connection waits from one relay to the next.
+    let pause = numbers.next().map_or(Duration::ZERO, |rate| {
+        Duration::from_secs(1) * connections as u32 / rate as u32
+    });
     let [backend, relayer, proxy, load, chain] = ["backend", "relayer", "proxy", "load", "chain"].map(runtime);
 
     let backend_address = backend.block_on(async {
@@ -87,11 +92,17 @@ fn main() {
 
     let signed = sign_ahead(&header, relays + WARM_UP);
     for (name, target) in [("proxy", proxy_address), ("relayer", address)] {
-        load.block_on(drive(target, &signed[..WARM_UP], connections));
+        load.block_on(drive(target, &signed[..WARM_UP], connections, Duration::ZERO));
         let before = cpu_time(name);
         let began = Instant::now();
-        let latencies = load.block_on(drive(target, &signed[WARM_UP..], connections));
-        report(name, relays, began.elapsed(), cpu_time(name) - before, &latencies);
+        let latencies = load.block_on(drive(target, &signed[WARM_UP..], connections, pause));
+        report(
+            name,
+            relays,
+            began.elapsed(),
+            cpu_time(name).saturating_sub(before),
+            &latencies,
+        );
     }
     stop.cancel();
     chain.block_on(devnet.shutdown());
@@ -210,16 +221,24 @@ async fn serve_backend(listener: TcpListener) {
     }
 }
 
-/// Sends all, each connection one after the other; gives latencies in microseconds.
-async fn drive(target: SocketAddr, relays: &[Bytes], connections: usize) -> Histogram<u64> {
+/// Sends all, each connection one after the other and at most one every `pause`; gives latencies in microseconds, from
+/// the moment that a relay was due.
+async fn drive(target: SocketAddr, relays: &[Bytes], connections: usize, pause: Duration) -> Histogram<u64> {
     let mut lanes = JoinSet::new();
+    let start = Instant::now();
     for lane in 0..connections {
         let own: Vec<Bytes> = relays.iter().skip(lane).step_by(connections).cloned().collect();
+        // The connections take turns.
+        let first = start + pause * lane as u32 / connections as u32;
         lanes.spawn(async move {
-            let mut latencies = Histogram::<u64>::new(3).expect("three digits are allowed");
+            let mut latencies = histogram();
             let mut sender = connect(target).await;
-            for relay in own {
-                let began = Instant::now();
+            for (number, relay) in own.into_iter().enumerate() {
+                let mut due = Instant::now();
+                if !pause.is_zero() {
+                    due = first + pause * number as u32;
+                    tokio::time::sleep_until(due.into()).await;
+                }
                 let request = Request::post("/")
                     .header("host", "relayer")
                     .header("rpc-type", "3")
@@ -236,16 +255,22 @@ async fn drive(target: SocketAddr, relays: &[Bytes], connections: usize) -> Hist
                     .expect("the answer is whole")
                     .to_bytes();
                 assert!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-                latencies.saturating_record(began.elapsed().as_micros() as u64);
+                latencies.saturating_record(due.elapsed().as_micros() as u64);
             }
             latencies
         });
     }
-    let mut all = Histogram::new(3).expect("three digits are allowed");
+    let mut all = histogram();
     while let Some(latencies) = lanes.join_next().await {
-        all.add(latencies.expect("no lane panics")).expect("it grows by itself");
+        all.add(latencies.expect("no lane panics"))
+            .expect("all have the same bounds");
     }
     all
+}
+
+/// Microseconds up to a minute.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(60_000_000, 3).expect("three digits are allowed")
 }
 
 async fn connect(target: SocketAddr) -> SendRequest<Full<Bytes>> {

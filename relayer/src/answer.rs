@@ -56,18 +56,19 @@ pub(crate) fn sign(header: &SessionHeader, envelope: Bytes, key: &SigningKey) ->
 pub(crate) struct AnsweredRelay {
     verified: VerifiedRelay,
     response: RelayResponse,
+    slot: PublishSlot,
 }
 
 impl AnsweredRelay {
-    /// Joins a verified relay with its signed response; gives the bytes for the client too.
-    pub fn of(verified: VerifiedRelay, signed: SignedResponse) -> (Self, Bytes) {
-        (
-            Self {
-                verified,
-                response: signed.response,
-            },
-            signed.wire,
-        )
+    /// Joins a verified relay with its signed response, and with the place in the publisher's queue that was reserved
+    /// before the backend was asked. Gives the bytes for the client too.
+    pub fn of(verified: VerifiedRelay, signed: SignedResponse, slot: PublishSlot) -> (Self, Bytes) {
+        let answered = Self {
+            verified,
+            response: signed.response,
+            slot,
+        };
+        (answered, signed.wire)
     }
 
     /// Mines the relay if its hash is below the target (spec `relay.md` §7). What is mined is the response that the
@@ -111,7 +112,7 @@ impl AnsweredRelay {
             message: message.encode_to_vec().into(),
             context,
             in_flight: relay.in_flight,
-            slot: relay.slot,
+            slot: self.slot,
         })
     }
 }

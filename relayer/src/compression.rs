@@ -1,10 +1,11 @@
-//! Backends' answers are signed as plain bytes.
+//! Backends' answers are signed as plain bytes; signed responses may go out compressed.
 
 use std::io::Read as _;
 
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
-use http::header;
+use flate2::Compression;
+use flate2::bufread::{GzEncoder, MultiGzDecoder};
+use http::{HeaderMap, header};
 
 use crate::backend::BackendAnswer;
 use crate::refusal::Refusal;
@@ -43,6 +44,37 @@ pub(crate) async fn decode(answer: &mut BackendAnswer, limit: usize) -> Result<(
     }
 }
 
+/// A signed response as gzip.
+pub(crate) async fn encode(wire: Bytes) -> Bytes {
+    if wire.len() <= INLINE_BYTES {
+        return pack(&wire);
+    }
+    // The thread ends by itself: its work is bounded by the limit on answers.
+    tokio::task::spawn_blocking(move || pack(&wire))
+        .await
+        .expect("packing does not panic")
+}
+
+/// Whether the client takes gzip, as the peer reads it.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
+    accepted.any(|value| {
+        value
+            .as_bytes()
+            .windows(4)
+            .any(|window| window.eq_ignore_ascii_case(b"gzip"))
+    })
+}
+
+fn pack(plain: &[u8]) -> Bytes {
+    let mut packed = Vec::with_capacity(plain.len() / 2);
+    let mut encoder = GzEncoder::new(plain, Compression::fast());
+    encoder
+        .read_to_end(&mut packed)
+        .expect("reading from memory does not fail");
+    packed.into()
+}
+
 enum Unpacked {
     Whole(Bytes),
     NotGzip,
@@ -62,7 +94,7 @@ fn unpack(packed: &[u8], limit: usize) -> Unpacked {
 mod tests {
     use std::io::Write as _;
 
-    use http::{HeaderMap, StatusCode};
+    use http::StatusCode;
 
     use super::*;
 
@@ -114,5 +146,28 @@ mod tests {
             .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
             .collect();
         assert_eq!(decoded(gzip(&large), false, 1 << 20).await.unwrap().body, large);
+    }
+
+    #[tokio::test]
+    async fn compressed_response_is_the_same_again() {
+        for length in [0, 5, INLINE_BYTES + 1] {
+            let plain = Bytes::from(vec![b'x'; length]);
+            let packed = encode(plain.clone()).await;
+            assert_eq!(decoded(packed, true, 1 << 20).await.unwrap().body, plain);
+        }
+    }
+
+    #[test]
+    fn gzip_is_accepted_in_any_case_and_company() {
+        let accepts = |value: &'static str| {
+            accepts_gzip(
+                &[(header::ACCEPT_ENCODING, value.parse().unwrap())]
+                    .into_iter()
+                    .collect(),
+            )
+        };
+        assert!(accepts("br, GZip;q=0.5"));
+        assert!(!accepts("br"));
+        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 }

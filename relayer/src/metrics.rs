@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub rejected: IntCounterVec,
     pub served: IntCounterVec,
     pub served_before_registry: IntCounterVec,
+    pub undeclared: IntCounterVec,
     pub dropped: IntCounterVec,
     pub backend_missing: IntCounterVec,
     pub validation_failures: IntCounterVec,
@@ -81,6 +82,11 @@ impl Metrics {
             served_before_registry: counter(
                 "relays_served_optimistically_total",
                 "Relays served for a supplier whose key is held but whose registry entry is not known.",
+                by_type,
+            )?,
+            undeclared: counter(
+                "undeclared_transport_served_total",
+                "Relays of a type that the supplier did not declare on chain for the service.",
                 by_type,
             )?,
             dropped: counter(

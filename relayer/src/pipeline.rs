@@ -2,7 +2,14 @@
 //!
 //! Each step takes the value that only the step before can make. An eager service verifies before it asks the backend.
 //! An optimistic one answers first and verifies then; but what it mines is verified all the same (spec `relay.md` §6.1).
+//!
+//! What a warm relay allocates, apart from the HTTP libraries' own: the body if it came in pieces; four texts of its
+//! request's metadata; its envelope's method, URL and headers, which become the backend's; that request's path and
+//! header table; the answer's envelope; the response's three header texts, hash, signature and bytes; the mined relay
+//! and its message for Redis. It asks neither chain nor Redis, and takes no lock but the drain's, the publisher's and
+//! those of the caches.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,16 +18,19 @@ use pocket_config::ValidationMode;
 use pocket_proto::sdk::types::PokthttpRequest;
 use pocket_protocol::Height;
 use pocket_query::BlockFeed;
+use pocket_store::{PublishSlot, RelayPublisher};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{AnsweredRelay, SignedResponse, sign};
 use crate::backend::{BackendAnswer, Forward};
+use crate::drain::InFlight;
 use crate::envelope;
 use crate::headers::Parties;
 use crate::metrics::{Metrics, UNKNOWN, observe};
 use crate::received::{ReceivedRelay, Reception};
 use crate::refusal::{Invalid, Refusal, Unavailable};
+use crate::service::Service;
 use crate::verify::{VerifiedRelay, Verifier};
 
 /// Between two attempts to verify a relay that was answered, when the chain cannot be asked.
@@ -30,6 +40,7 @@ const VERIFY_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Pipeline {
     pub reception: Reception,
     pub verifier: Verifier,
+    pub publisher: RelayPublisher<InFlight>,
     pub feed: BlockFeed,
     pub metrics: Metrics,
     /// Optimistic relays between their answer and their verification.
@@ -45,7 +56,7 @@ pub(crate) struct Served {
 
 impl Pipeline {
     /// Serves one relay. `headers` are those of the transport.
-    pub async fn serve(self: &std::sync::Arc<Self>, headers: &HeaderMap, body: Bytes) -> Result<Served, Refusal> {
+    pub async fn serve(self: &Arc<Self>, headers: &HeaderMap, body: Bytes) -> Result<Served, Refusal> {
         let started = Instant::now();
         let (relay, envelope) = match self.reception.receive(headers, body, self.height()).await {
             Ok(received) => received,
@@ -59,9 +70,12 @@ impl Pipeline {
             }
         };
         let (service, kind) = (relay.service.clone(), relay.kind);
-        let served = match service.mode {
-            ValidationMode::Eager => self.serve_eagerly(relay, envelope, headers).await,
-            ValidationMode::Optimistic => self.serve_optimistically(relay, envelope, headers).await,
+        // Trust needs a chain that can be asked afterwards: not before the first block was seen.
+        let is_trusted = service.mode == ValidationMode::Optimistic && relay.arrival.0 > 0;
+        let served = if is_trusted {
+            self.serve_optimistically(relay, envelope, headers).await
+        } else {
+            self.serve_eagerly(relay, envelope, headers).await
         };
         match &served {
             Ok(served) => {
@@ -83,28 +97,27 @@ impl Pipeline {
         headers: &HeaderMap,
     ) -> Result<Served, Refusal> {
         let verified = self.verify(relay).await.map_err(|failed| Refusal::Invalid(failed.1))?;
+        // Only now: a forged relay that waits for the chain must not take an honest one's place.
+        let slot = self.reserve(&verified.relay)?;
         let forward = forward(&verified.relay, envelope, headers, &verified.context.parties)?;
         let answer = self.ask(&verified.relay, forward).await?;
         let signed = sign_answer(&verified.relay, &answer)?;
         let service = verified.relay.service.clone();
-        let (answered, wire) = AnsweredRelay::of(verified, signed);
+        let (answered, wire) = AnsweredRelay::of(verified, signed, slot);
         if self.mine(answered) {
             Ok(Served { wire })
         } else {
-            let service = service.id.as_str().to_owned();
-            Err(Refusal::Unavailable {
-                service,
-                reason: Unavailable::PublisherFull,
-            })
+            Err(publisher_full(&service))
         }
     }
 
     async fn serve_optimistically(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         relay: ReceivedRelay,
         envelope: PokthttpRequest,
         headers: &HeaderMap,
     ) -> Result<Served, Refusal> {
+        let slot = self.reserve(&relay)?;
         let parties = claimed_parties(&relay)?;
         let forward = forward(&relay, envelope, headers, &parties)?;
         let answer = self.ask(&relay, forward).await?;
@@ -112,12 +125,12 @@ impl Pipeline {
         let wire = signed.wire.clone();
         let pipeline = self.clone();
         self.afterwards
-            .spawn(async move { pipeline.settle(relay, signed).await });
+            .spawn(async move { pipeline.settle(relay, signed, slot).await });
         Ok(Served { wire })
     }
 
     /// Verifies and mines a relay that was answered on trust.
-    async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse) {
+    async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse, slot: PublishSlot) {
         let service = relay.service.clone();
         let dropped = |reason: &str| {
             self.metrics
@@ -151,10 +164,17 @@ impl Pipeline {
                 return dropped("chain_unavailable");
             }
         };
-        let (answered, _) = AnsweredRelay::of(verified, signed);
+        let (answered, _) = AnsweredRelay::of(verified, signed, slot);
         if !self.mine(answered) {
             dropped("publisher_ended");
         }
+    }
+
+    /// A place in the publisher's queue: without one the relay could be answered and lost.
+    fn reserve(&self, relay: &ReceivedRelay) -> Result<PublishSlot, Refusal> {
+        self.publisher
+            .try_reserve()
+            .ok_or_else(|| publisher_full(&relay.service))
     }
 
     async fn verify(&self, relay: ReceivedRelay) -> Result<VerifiedRelay, Box<(ReceivedRelay, Invalid)>> {
@@ -204,7 +224,7 @@ impl Pipeline {
     fn mine(&self, answered: AnsweredRelay) -> bool {
         let Some(mined) = answered.mine() else { return true };
         let published = mined.published_counter(&self.metrics);
-        let queued = mined.publish(&self.reception.publisher);
+        let queued = mined.publish(&self.publisher);
         if queued {
             published.inc();
         }
@@ -262,6 +282,13 @@ fn claimed_parties(relay: &ReceivedRelay) -> Result<Parties, Refusal> {
         service: relay.service.id_header.clone(),
         application: text(&relay.header().application_address)?,
     })
+}
+
+fn publisher_full(service: &Service) -> Refusal {
+    Refusal::Unavailable {
+        service: service.id.as_str().to_owned(),
+        reason: Unavailable::PublisherFull,
+    }
 }
 
 fn sign_answer(relay: &ReceivedRelay, answer: &BackendAnswer) -> Result<SignedResponse, Refusal> {

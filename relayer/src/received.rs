@@ -10,7 +10,6 @@ use pocket_proto::pocket::service::RelayRequest;
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_proto::sdk::types::PokthttpRequest;
 use pocket_protocol::{Height, admission};
-use pocket_store::{PublishSlot, RelayPublisher};
 use prost::Message as _;
 
 use crate::drain::{Drain, InFlight};
@@ -21,7 +20,7 @@ use crate::service::{Route, Service, Services};
 use crate::supplier_gate::{Admission, SupplierGate};
 
 /// A relay that passed what can be checked without the chain (spec `relay.md` §5.10, rows 1 to 16). Only
-/// [`Reception::receive`] makes one. It holds a place in its session's drain and in the publisher's queue.
+/// [`Reception::receive`] makes one. It holds a place in its session's drain.
 pub(crate) struct ReceivedRelay {
     pub request: RelayRequest,
     pub service: Arc<Service>,
@@ -31,7 +30,6 @@ pub(crate) struct ReceivedRelay {
     /// The height when the relay came; 0 when not known.
     pub arrival: Height,
     pub in_flight: InFlight,
-    pub slot: PublishSlot,
 }
 
 impl ReceivedRelay {
@@ -81,7 +79,6 @@ pub(crate) struct Reception {
     pub keys: KeySet,
     pub gate: SupplierGate,
     pub drain: Arc<Drain>,
-    pub publisher: RelayPublisher<InFlight>,
     pub metrics: Metrics,
 }
 
@@ -147,7 +144,10 @@ impl Reception {
             return Err(Refusal::MissingSupplier);
         }
         let signing_key = self.keys.get(supplier);
-        let admission = self.gate.admit(supplier, signing_key.is_some(), &service.id).await?;
+        let admission = self
+            .gate
+            .admit(supplier, signing_key.is_some(), &service.id, kind)
+            .await?;
         if size > service.body_limit {
             return Err(Refusal::BodyTooLargeForService);
         }
@@ -157,16 +157,15 @@ impl Reception {
         if kind == Some(RpcType::WebSocket) {
             return Err(Refusal::UpgradeRequired);
         }
-        let unavailable = |reason| Refusal::Unavailable {
-            service: service.id.as_str().to_owned(),
-            reason,
-        };
         let Some(kind) = kind.filter(|_| route.is_some()) else {
             self.metrics
                 .backend_missing
                 .with_label_values(&[service.id.as_str(), place.kind])
                 .inc();
-            return Err(unavailable(Unavailable::NoBackend));
+            return Err(Refusal::Unavailable {
+                service: service.id.as_str().to_owned(),
+                reason: Unavailable::NoBackend,
+            });
         };
         if signing_key.is_none() && service.mode == ValidationMode::Optimistic {
             return Err(Refusal::Unsigned);
@@ -176,15 +175,11 @@ impl Reception {
             .drain
             .enter(Height(header.session_end_block_height))
             .ok_or(Invalid::Expired)?;
-        let slot = self
-            .publisher
-            .try_reserve()
-            .ok_or_else(|| unavailable(Unavailable::PublisherFull))?;
-        if admission == Admission::OwnKeyOnly {
-            self.metrics
-                .served_before_registry
-                .with_label_values(&[service.id.as_str(), kind.as_str()])
-                .inc();
+        let labels = &[service.id.as_str(), kind.as_str()];
+        match admission {
+            Admission::Registered => {}
+            Admission::OwnKeyOnly => self.metrics.served_before_registry.with_label_values(labels).inc(),
+            Admission::Undeclared => self.metrics.undeclared.with_label_values(labels).inc(),
         }
         Ok((
             ReceivedRelay {
@@ -194,7 +189,6 @@ impl Reception {
                 signing_key,
                 arrival,
                 in_flight,
-                slot,
             },
             envelope,
         ))

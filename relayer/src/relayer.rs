@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pocket_config::RelayerConfig;
+use pocket_config::{RelayerConfig, ResponseCompressionConfig};
 use pocket_keys::KeySet;
 use pocket_protocol::Height;
 use pocket_query::{BlockFeed, ChainClient};
@@ -142,9 +142,9 @@ impl Relayer {
                 keys: deps.keys,
                 gate,
                 drain: drain.clone(),
-                publisher,
                 metrics: metrics.clone(),
             },
+            publisher,
             verifier: Verifier::new(deps.chain.clone(), metrics.clone()),
             feed: deps.feed.clone(),
             metrics: metrics.clone(),
@@ -168,7 +168,7 @@ impl Relayer {
             cancel: cancel.clone(),
         };
         let body_timeout = config.longest_request_timeout() + Duration::from_secs(5);
-        let task = tokio::spawn(run.until_ended(body_timeout));
+        let task = tokio::spawn(run.until_ended(body_timeout, config.response_compression.clone()));
         tracing::info!(%local_addr, services = config.services.len(), "relayer listens");
         Ok(RunningRelayer {
             local_addr,
@@ -190,7 +190,7 @@ struct Run {
 }
 
 impl Run {
-    async fn until_ended(self, body_timeout: Duration) {
+    async fn until_ended(self, body_timeout: Duration, compression: ResponseCompressionConfig) {
         let Self {
             pipeline,
             listener,
@@ -212,7 +212,7 @@ impl Run {
         let mut marking = JoinSet::new();
         marking.spawn(marks.run(instance.clone(), end_marks.clone()));
 
-        Server::new(pipeline.clone(), body_timeout)
+        Server::new(pipeline.clone(), body_timeout, compression)
             .run(listener, SHUTDOWN_GRACE, cancel)
             .await;
         pipeline.afterwards.close();

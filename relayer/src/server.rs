@@ -14,16 +14,17 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use pocket_config::ResponseCompressionConfig;
 use prometheus::IntCounter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::{self, BodyError};
-use crate::health;
 use crate::metrics::UNKNOWN;
 use crate::pipeline::Pipeline;
 use crate::refusal::Refusal;
+use crate::{compression, health};
 
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS_PER_CONNECTION: u32 = 250;
@@ -39,17 +40,19 @@ pub(crate) struct Server {
     pipeline: Arc<Pipeline>,
     /// How long a request's body may take.
     body_timeout: Duration,
+    compression: ResponseCompressionConfig,
     over_http1: IntCounter,
     over_http2: IntCounter,
 }
 
 impl Server {
-    pub fn new(pipeline: Arc<Pipeline>, body_timeout: Duration) -> Arc<Self> {
+    pub fn new(pipeline: Arc<Pipeline>, body_timeout: Duration, compression: ResponseCompressionConfig) -> Arc<Self> {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
         Arc::new(Self {
             pipeline,
             body_timeout,
+            compression,
             over_http1,
             over_http2,
         })
@@ -152,18 +155,30 @@ impl Server {
             }
         };
         match served {
-            Ok(served) => {
-                let mut response = Response::new(Full::new(served.wire));
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_TYPE, content_type(&head.headers));
-                response
-            }
+            Ok(served) => self.success(&head.headers, served.wire).await,
             Err(refusal) => {
                 tracing::debug!(?refusal, "relay refused");
                 refusal.response()
             }
         }
+    }
+
+    async fn success(&self, asked: &HeaderMap, wire: Bytes) -> Response<Full<Bytes>> {
+        let is_compressed = self.compression.enabled
+            && wire.len() as u64 >= self.compression.min_size_bytes
+            && compression::accepts_gzip(asked);
+        let body = if is_compressed {
+            compression::encode(wire).await
+        } else {
+            wire
+        };
+        let mut response = Response::new(Full::new(body));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, content_type(asked));
+        if is_compressed {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
     }
 
     async fn read(&self, incoming: Incoming) -> Result<Bytes, Refusal> {

@@ -78,6 +78,9 @@ impl Services {
                 if matches!(kind, RpcType::WebSocket | RpcType::Grpc) {
                     continue;
                 }
+                if backend.endpoints.len() > 1 {
+                    tracing::warn!(service = %id, kind = kind.as_str(), "only the first of several urls is used");
+                }
                 let backend = Backend::new(backend, service, &config.http_transport, body_limit).map_err(|source| {
                     ServiceError {
                         service: id.clone(),

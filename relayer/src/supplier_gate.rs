@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use pocket_config::RpcType;
 use pocket_keys::KeySet;
 use pocket_protocol::ServiceId;
 use pocket_store::{Store, SupplierEntry, SupplierStatus};
@@ -30,6 +31,8 @@ pub(crate) struct SupplierGate {
 pub(crate) enum Admission {
     /// The registry has the supplier.
     Registered,
+    /// It has, but the supplier declared other transports than this on chain.
+    Undeclared,
     /// We hold its key, but the registry does not know it, or not yet, or cannot be read.
     OwnKeyOnly,
 }
@@ -60,7 +63,9 @@ impl SupplierGate {
                     }
                     if error.is_transient() {
                         // The others would fail alike: keep what is known of them.
-                        fresh.extend(known.iter().map(|(supplier, entry)| (supplier.clone(), entry.clone())));
+                        for (supplier, entry) in known.iter() {
+                            fresh.entry(supplier.clone()).or_insert_with(|| entry.clone());
+                        }
                         break;
                     }
                 }
@@ -76,28 +81,40 @@ impl SupplierGate {
         }
     }
 
-    /// Whether relays of `service` are to be served for a supplier.
-    pub async fn admit(&self, supplier: &str, is_ours: bool, service: &ServiceId) -> Result<Admission, Refusal> {
+    /// Whether relays of `service` and of this type are to be served for a supplier.
+    pub async fn admit(
+        &self,
+        supplier: &str,
+        is_ours: bool,
+        service: &ServiceId,
+        kind: Option<RpcType>,
+    ) -> Result<Admission, Refusal> {
         if is_ours {
             return match self.own.load().get(supplier) {
-                Some(Some(entry)) => judge(entry, service, true),
+                Some(Some(entry)) => judge(entry, service, kind, true),
                 Some(None) | None => Ok(Admission::OwnKeyOnly),
             };
         }
         // Boxed: rare, and large.
         let lookup = Box::pin(tokio::time::timeout(FOREIGN_LOOKUP, self.store.supplier(supplier)));
         match lookup.await {
-            Ok(Ok(Some(entry))) => judge(&entry, service, false),
+            Ok(Ok(Some(entry))) => judge(&entry, service, kind, false),
             Ok(Ok(None)) => Err(Refusal::SupplierUnregistered(supplier.to_owned())),
             Ok(Err(_)) | Err(_) => Err(Refusal::SupplierStateUnknown),
         }
     }
 }
 
-fn judge(entry: &SupplierEntry, service: &ServiceId, is_ours: bool) -> Result<Admission, Refusal> {
+fn judge(
+    entry: &SupplierEntry,
+    service: &ServiceId,
+    kind: Option<RpcType>,
+    is_ours: bool,
+) -> Result<Admission, Refusal> {
     let supplier = || entry.operator_address.clone();
     match entry.serves(service) {
-        Some(true) => Ok(Admission::Registered),
+        Some(true) if is_declared(entry, service, kind) => Ok(Admission::Registered),
+        Some(true) => Ok(Admission::Undeclared),
         None if is_ours => Ok(Admission::OwnKeyOnly),
         None => Err(Refusal::SupplierUnregistered(supplier())),
         Some(false) if !entry.staked || entry.status == SupplierStatus::NotStaked => {
@@ -117,6 +134,14 @@ fn judge(entry: &SupplierEntry, service: &ServiceId, is_ours: bool) -> Result<Ad
             service: service.as_str().to_owned(),
         }),
     }
+}
+
+/// An empty list says nothing about any transport.
+fn is_declared(entry: &SupplierEntry, service: &ServiceId, kind: Option<RpcType>) -> bool {
+    let Some(kind) = kind else { return true };
+    let mut declared = entry.staked_endpoints.iter();
+    declared.len() == 0
+        || declared.any(|endpoint| endpoint.service_id == service.as_str() && endpoint.rpc_type == kind.as_str())
 }
 
 #[cfg(test)]
@@ -141,7 +166,9 @@ mod tests {
     #[test]
     fn registry_is_authoritative_also_over_a_held_key() {
         let service: ServiceId = "eth".parse().unwrap();
-        let judged = |status, staked, services: &[&str]| judge(&entry(status, staked, services), &service, true);
+        let judged = |status, staked, services: &[&str]| {
+            judge(&entry(status, staked, services), &service, Some(RpcType::JsonRpc), true)
+        };
         assert_eq!(
             judged(SupplierStatus::Active, true, &["eth"]),
             Ok(Admission::Registered)
@@ -170,5 +197,19 @@ mod tests {
                 service: "eth".into()
             })
         );
+    }
+
+    #[test]
+    fn undeclared_transport_is_served_and_told() {
+        let service: ServiceId = "eth".parse().unwrap();
+        let mut entry = entry(SupplierStatus::Active, true, &["eth"]);
+        let judged = |entry: &SupplierEntry, kind| judge(entry, &service, Some(kind), true);
+        assert_eq!(judged(&entry, RpcType::Rest), Ok(Admission::Registered));
+        entry.staked_endpoints.push(pocket_store::StakedEndpoint {
+            service_id: "eth".to_owned(),
+            rpc_type: "jsonrpc".to_owned(),
+        });
+        assert_eq!(judged(&entry, RpcType::JsonRpc), Ok(Admission::Registered));
+        assert_eq!(judged(&entry, RpcType::Rest), Ok(Admission::Undeclared));
     }
 }

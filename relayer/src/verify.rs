@@ -12,6 +12,10 @@ use crate::received::ReceivedRelay;
 use crate::refusal::Invalid;
 use crate::session_context::{Ring, SessionContext, SessionContexts};
 
+/// Most members of a ring, repetitions counted. Applications may delegate to seven gateways; a larger ring of members
+/// that repeat would be a way to make us work.
+const LARGEST_RING: usize = 64;
+
 /// A relay whose session, supplier, timing and ring are right. Only [`Verifier::verify`] makes one.
 pub(crate) struct VerifiedRelay {
     pub relay: ReceivedRelay,
@@ -62,6 +66,9 @@ impl Verifier {
         }
         // Parsed before the chain is asked anything: a forged request fails here for a microsecond.
         let signature = RingSignature::parse(&relay.signature()).map_err(|error| Invalid::Ring(error.to_string()))?;
+        if signature.keys().len() > LARGEST_RING {
+            return Err(Invalid::Ring(format!("more than {LARGEST_RING} members")));
+        }
         let context = self.contexts.get(request, header, relay.arrival).await?;
         if is_expired(&context, relay.arrival) {
             return Err(Invalid::Expired);
@@ -88,6 +95,9 @@ impl Verifier {
 }
 
 /// Whether the session's grace was over when the relay came. A height of 0 is not known yet.
+///
+/// There is no earlier cut-off for rewards (spec `relay.md` §6.5): the session is sealed only when its last accepted
+/// relay is in Redis, and the chain counts every relay of a claim.
 fn is_expired(context: &SessionContext, arrival: Height) -> bool {
     arrival.0 > 0 && arrival > context.windows.grace_end
 }

@@ -72,12 +72,19 @@ async fn answer_over_the_limit_is_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn missing_chain_refuses_eager_relays() {
-    let mut world = World::with(WorldConfig {
+async fn missing_chain_refuses_relays_in_both_modes() {
+    for mode in ["eager", "optimistic"] {
+        missing_chain_refuses_relays(&format!("validation_mode: {mode}")).await;
+    }
+}
+
+async fn missing_chain_refuses_relays(service: &str) {
+    let config = WorldConfig {
         chain_is_away: true,
+        service: service.to_owned(),
         ..WorldConfig::default()
-    })
-    .await;
+    };
+    let mut world = World::with(config).await;
     let reply = world.relay().await.send(&world.url()).await;
     assert_eq!(reply.status.as_u16(), 403);
     assert!(
@@ -112,6 +119,31 @@ async fn without_redis_relays_are_served_until_the_queue_is_full_and_then_refuse
     assert_eq!(reply.refusal(), (503, UNAVAILABLE));
     assert_eq!(reply.retry_after.as_deref(), Some("1"));
     assert_eq!(world.backend.asked().len(), 2);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn relays_that_were_answered_without_redis_are_published_once_it_is_back() {
+    let mut world = World::new().await;
+    let relay = world.relay().await;
+    relay.send(&world.url()).await.answer("supplier1");
+    world.wait_until_published(1).await;
+    world.stop_redis();
+    for number in 0..5 {
+        let relay = relay.clone().to("POST", &format!("/{number}"));
+        relay.send(&world.url()).await.answer("supplier1");
+    }
+    world.start_redis_again().await;
+    world.wait_until_published(5).await;
+    // The first one was lost with the old Redis' memory, not by us.
+    let mut targets: Vec<_> = world
+        .published("supplier1")
+        .await
+        .iter()
+        .map(common::watched::inner_url)
+        .collect();
+    targets.sort();
+    assert_eq!(targets, ["/0", "/1", "/2", "/3", "/4"]);
     world.end().await;
 }
 

@@ -288,3 +288,25 @@ async fn application_without_gateways_signs_alone_and_is_counted() {
     );
     world.end().await;
 }
+
+#[tokio::test]
+async fn response_is_compressed_for_those_who_take_it_when_the_operator_wants_it() {
+    let config = WorldConfig {
+        top_level: "response_compression:\n  enabled: true\n  min_size_bytes: 1000".to_owned(),
+        ..WorldConfig::default()
+    };
+    let mut world = World::with(config).await;
+    let relay = world.relay().await.with_outer("accept-encoding", "gzip, br");
+    let small = relay.clone().send(&world.url()).await;
+    assert_eq!(small.content_encoding, None);
+    small.answer("supplier1");
+    let mut large = relay.to("POST", "/large").send(&world.url()).await;
+    assert_eq!(large.content_encoding.as_deref(), Some("gzip"));
+    assert!(large.body.len() < 100_000);
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&large.body[..]), &mut plain).unwrap();
+    large.body = plain.into();
+    assert_eq!(large.answer("supplier1").body_bz.len(), 1 << 20);
+    assert_eq!(world.published("supplier1").await.len(), 2);
+    world.end().await;
+}

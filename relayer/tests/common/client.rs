@@ -50,8 +50,8 @@ impl Relay {
 
     /// With another inner method and URL.
     pub fn to(mut self, method: &str, url: &str) -> Self {
-        self.envelope.method = method.to_owned();
-        self.envelope.url = url.to_owned();
+        method.clone_into(&mut self.envelope.method);
+        url.clone_into(&mut self.envelope.url);
         self
     }
 
@@ -98,6 +98,7 @@ impl Relay {
 pub struct Reply {
     pub status: StatusCode,
     pub content_type: String,
+    pub content_encoding: Option<String>,
     pub retry_after: Option<String>,
     pub body: Bytes,
 }
@@ -146,6 +147,7 @@ pub async fn exchange(request: Request<Full<Bytes>>, http2: bool) -> Reply {
     Reply {
         status: head.status,
         content_type: text("content-type").unwrap_or_default(),
+        content_encoding: text("content-encoding"),
         retry_after: text("retry-after"),
         body: body.collect().await.unwrap().to_bytes(),
     }

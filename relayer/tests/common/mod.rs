@@ -58,7 +58,8 @@ impl Default for WorldConfig {
 
 pub struct World {
     pub devnet: Devnet,
-    pub redis: PrivateRedis,
+    redis: Option<PrivateRedis>,
+    redis_port: u16,
     pub store: Store,
     pub chain: ChainClient,
     pub feed: BlockFeed,
@@ -140,7 +141,8 @@ impl World {
         let chain_is_away = config.chain_is_away;
         let world = Self {
             devnet,
-            redis,
+            redis_port: redis.port(),
+            redis: Some(redis),
             store,
             chain,
             feed,
@@ -204,7 +206,32 @@ impl World {
         if let Some(relayer) = self.relayer.take() {
             relayer.shutdown().await;
         }
-        watched::stream(&self.redis, &self.store, supplier).await
+        watched::stream(self.redis.as_ref().unwrap(), &self.store, supplier).await
+    }
+
+    /// Kills Redis; what it held is gone.
+    pub fn stop_redis(&mut self) {
+        self.redis = None;
+    }
+
+    /// An empty Redis at the old one's address.
+    pub async fn start_redis_again(&mut self) {
+        self.redis = Some(
+            PrivateRedis::start_on(self.redis_port, self.folder.path(), false)
+                .await
+                .unwrap(),
+        );
+    }
+
+    /// Waits until Redis holds this many relays for `supplier1`.
+    pub async fn wait_until_published(&self, count: usize) {
+        while watched::stream(self.redis.as_ref().unwrap(), &self.store, "supplier1")
+            .await
+            .len()
+            < count
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// A counter's value over all labels that contain `labels`.
@@ -227,11 +254,7 @@ pub fn key(name: &str) -> SigningKey {
 }
 
 fn relayer_yaml(redis: &str, backend: &str, config: &WorldConfig) -> String {
-    let service = config
-        .service
-        .lines()
-        .map(|line| format!("    {line}\n"))
-        .collect::<String>();
+    let service = config.service.replace('\n', "\n    ");
     format!(
         "listen_addr: 127.0.0.1:0
 redis:
@@ -250,7 +273,8 @@ health_check:
 {top_level}
 services:
   svc-http:
-{service}    backends:
+    {service}
+    backends:
       jsonrpc:
         url: {backend}
       rest:

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use pocket_devnet::Actor;
 use pocket_proto::pocket::ha::MinedRelayMessage;
+use pocket_proto::sdk::types::PokthttpRequest;
 use pocket_store::{PrivateRedis, Store};
 use prometheus::Registry;
 use prost::Message as _;
@@ -27,6 +28,12 @@ pub async fn stream(redis: &PrivateRedis, store: &Store, supplier: &str) -> Vec<
             MinedRelayMessage::decode(fields[0].1.clone()).unwrap()
         })
         .collect()
+}
+
+/// Where the relay's inner request went.
+pub fn inner_url(message: &MinedRelayMessage) -> String {
+    let relay = pocket_proto::pocket::service::Relay::decode(message.relay_bytes.clone()).unwrap();
+    PokthttpRequest::decode(relay.req.unwrap().payload).unwrap().url
 }
 
 pub async fn connect(redis: &PrivateRedis) -> redis::aio::MultiplexedConnection {

@@ -127,7 +127,11 @@ impl Drive {
             let due = self.heights.due(relay, self.plan.relays);
             let newest = wait_for(&mut blocks, due).await?;
             sleep_until(pace.next(due, newest)).await;
-            let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+            let permit = permits
+                .clone()
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
             let (client, payload, progress) = (self.client.clone(), self.payload.clone(), self.progress.clone());
             sending.spawn(async move {
                 send(&client, &payload, &progress).await;

@@ -224,13 +224,22 @@ mod tests {
     fn claim_is_followed_to_its_settlement() {
         let mut ledger = Ledger::default();
         ledger.record(12, &block(0, vec![created("\"7\"")], vec![]));
-        let checked = event("pocket.proof.EventProofValidityChecked", &[("claim_proof_status_int", "1")]);
+        let checked = event(
+            "pocket.proof.EventProofValidityChecked",
+            &[("claim_proof_status_int", "1")],
+        );
         let submitted = event("pocket.proof.EventProofSubmitted", &[]);
         ledger.record(16, &block(0, vec![submitted], vec![checked]));
         let rewards = r#"[{"amount":"70upokt","op_reason":"TLM_RELAY_BURN_EQUALS_MINT_SUPPLIER_SHAREHOLDER_REWARD_DISTRIBUTION"},
             {"amount":"30upokt","op_reason":"TLM_RELAY_BURN_EQUALS_MINT_DAO_REWARD_DISTRIBUTION"}]"#;
-        let settled = [("proof_requirement_int", "1"), ("reward_distribution_detailed", rewards)];
-        ledger.record(20, &block(0, vec![], vec![event("pocket.tokenomics.EventClaimSettled", &settled)]));
+        let settled = [
+            ("proof_requirement_int", "1"),
+            ("reward_distribution_detailed", rewards),
+        ];
+        ledger.record(
+            20,
+            &block(0, vec![], vec![event("pocket.tokenomics.EventClaimSettled", &settled)]),
+        );
 
         let (_, fate) = ledger.claims().next().unwrap();
         assert_eq!(fate.relays, 7);
@@ -259,10 +268,16 @@ mod tests {
     #[test]
     fn expired_claim_needed_a_proof() {
         let mut ledger = Ledger::default();
-        let expired = event("pocket.tokenomics.EventClaimExpired", &[("expiration_reason", "\"PROOF_MISSING\"")]);
+        let expired = event(
+            "pocket.tokenomics.EventClaimExpired",
+            &[("expiration_reason", "\"PROOF_MISSING\"")],
+        );
         let slashed = event("pocket.tokenomics.EventSupplierSlashed", &[]);
         ledger.record(12, &block(0, vec![created("\"7\"")], vec![expired, slashed]));
         let (_, fate) = ledger.claims().next().unwrap();
-        assert_eq!((fate.proof_required(), fate.proven(), fate.slashed), (Some(true), false, true));
+        assert_eq!(
+            (fate.proof_required(), fate.proven(), fate.slashed),
+            (Some(true), false, true)
+        );
     }
 }

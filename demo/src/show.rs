@@ -68,7 +68,11 @@ pub async fn run(stage: &Stage, plan: Plan, mut show: impl FnMut(&Scene)) -> Res
         show(&scene);
         if driving.is_empty() && scene.height >= scene.curtain {
             let took = started.elapsed();
-            return Ok(Finale { last: scene, progress, took });
+            return Ok(Finale {
+                last: scene,
+                progress,
+                took,
+            });
         }
         if scene.height > moved.0 {
             moved = (scene.height, Instant::now());

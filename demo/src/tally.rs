@@ -158,8 +158,14 @@ mod tests {
             tally.check().unwrap_err()
         };
         assert_eq!(fails(|t| t.answered = 0), Shortfall::NothingAnswered);
-        assert!(matches!(fails(|t| t.claimed = 9), Shortfall::ClaimedOthers { claimed: 9, .. }));
-        assert!(matches!(fails(|t| t.required_proofs_accepted = 0), Shortfall::ProofsMissing { .. }));
+        assert!(matches!(
+            fails(|t| t.claimed = 9),
+            Shortfall::ClaimedOthers { claimed: 9, .. }
+        ));
+        assert!(matches!(
+            fails(|t| t.required_proofs_accepted = 0),
+            Shortfall::ProofsMissing { .. }
+        ));
         assert!(matches!(fails(|t| t.settled = 1), Shortfall::Unsettled { .. }));
     }
 }

@@ -72,11 +72,17 @@ impl<W: Write> View<W> {
                 "session",
                 format!("{}, blocks {} to {}", session.number, session.start, session.end),
             ),
-            row("relays", format!("{} of {} answered{refused}", tally.answered, self.relays)),
+            row(
+                "relays",
+                format!("{} of {} answered{refused}", tally.answered, self.relays),
+            ),
             row("mined", format!("{}", tally.mined)),
             row(
                 "claims",
-                format!("{} accepted, {} settled, {} relays", tally.claims, tally.settled, tally.claimed),
+                format!(
+                    "{} accepted, {} settled, {} relays",
+                    tally.claims, tally.settled, tally.claimed
+                ),
             ),
             row("proofs", format!("{} accepted", tally.proofs_accepted)),
             row("earned", format!("\x1b[1m{}\x1b[0m", tally.earned)),
@@ -88,13 +94,7 @@ fn line(scene: &Scene) -> String {
     let tally = &scene.tally;
     format!(
         "block {:>4}  answered {:>6}  mined {:>6}  claims {:>3}  proofs {:>3}  settled {:>3}  earned {}",
-        scene.height,
-        tally.answered,
-        tally.mined,
-        tally.claims,
-        tally.proofs_accepted,
-        tally.settled,
-        tally.earned
+        scene.height, tally.answered, tally.mined, tally.claims, tally.proofs_accepted, tally.settled, tally.earned
     )
 }
 

@@ -34,7 +34,9 @@ impl World {
             service: "svc-http".parse().expect("letters and a hyphen make a service id"),
             application: Arc::new(key("app1")),
             gateway: Arc::new(key("gateway1")),
-            suppliers: (1..=suppliers).map(|number| key(&format!("supplier{number}"))).collect(),
+            suppliers: (1..=suppliers)
+                .map(|number| key(&format!("supplier{number}")))
+                .collect(),
         }
     }
 

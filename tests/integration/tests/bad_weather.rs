@@ -13,7 +13,10 @@ use tokio::sync::watch;
 /// The scene that is the first to satisfy the condition.
 async fn scene(scenes: &watch::Sender<Option<Scene>>, is_it: impl Fn(&Scene) -> bool) -> Scene {
     let mut scenes = scenes.subscribe();
-    let found = scenes.wait_for(|scene| scene.as_ref().is_some_and(&is_it)).await.unwrap();
+    let found = scenes
+        .wait_for(|scene| scene.as_ref().is_some_and(&is_it))
+        .await
+        .unwrap();
     found.clone().expect("the condition holds for a scene only")
 }
 
@@ -59,7 +62,10 @@ async fn claims_are_made_in_time_although_the_chain_was_away() {
         ..Localnet::default()
     };
     let chain = devnet(&genesis).await;
-    let (rpc, grpc) = (Gate::to(&chain.rpc_url()).await.unwrap(), Gate::to(&chain.grpc_url()).await.unwrap());
+    let (rpc, grpc) = (
+        Gate::to(&chain.rpc_url()).await.unwrap(),
+        Gate::to(&chain.grpc_url()).await.unwrap(),
+    );
     let stage = Stage::start(World::localnet(rpc.url(), grpc.url(), 2)).await.unwrap();
     let scenes = watch::Sender::default();
     let weather = async {

@@ -8,6 +8,7 @@
 
 mod field;
 mod hash;
+mod inverse;
 mod key;
 mod multiples;
 mod point;

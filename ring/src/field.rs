@@ -173,6 +173,14 @@ impl FieldElement {
         Self::ZERO.sub(self)
     }
 
+    /// The negative or the number itself, without a branch: signs of digits cannot be predicted.
+    #[inline]
+    pub fn negate_if(self, negate: bool) -> Self {
+        let mask = u64::from(negate).wrapping_neg();
+        let negative = self.negate();
+        Self(std::array::from_fn(|i| self.0[i] ^ (self.0[i] ^ negative.0[i]) & mask))
+    }
+
     fn square_times(self, count: u32) -> Self {
         (0..count).fold(self, |value, _| value.square())
     }

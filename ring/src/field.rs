@@ -5,6 +5,8 @@
 //! such values, so there are no magnitudes to track. All of it is variable time at the edges
 //! (zero tests, comparisons) and meant for public data.
 
+use crate::inverse::inverse;
+
 /// 2^256 - p: what a carry out of the top limb is worth.
 const CARRY: u64 = 0x1_0000_03d1;
 
@@ -171,13 +173,26 @@ impl FieldElement {
         Self::ZERO.sub(self)
     }
 
+    /// The negative or the number itself, without a branch: signs of digits cannot be predicted.
+    #[inline]
+    pub fn negate_if(self, negate: bool) -> Self {
+        let mask = u64::from(negate).wrapping_neg();
+        let negative = self.negate();
+        Self(std::array::from_fn(|i| self.0[i] ^ (self.0[i] ^ negative.0[i]) & mask))
+    }
+
     fn square_times(self, count: u32) -> Self {
         (0..count).fold(self, |value, _| value.square())
     }
 
-    /// The powers 2^2 - 1, 2^22 - 1 and 2^223 - 1 of the number: what the bits of p - 2 and
-    /// (p + 1) / 4 are made of.
-    fn ladder(self) -> (Self, Self, Self) {
+    /// The inverse; zero of zero.
+    pub fn invert(self) -> Self {
+        Self(inverse(self.normalize().0))
+    }
+
+    /// A square root, if there is one: the power (p + 1) / 4.
+    pub fn square_root(self) -> Option<Self> {
+        // That exponent's bits are 223 ones, a zero, 22 ones, four zeros, two ones, two zeros.
         let x2 = self.square().mul(self);
         let x3 = x2.square().mul(self);
         let x6 = x3.square_times(3).mul(x3);
@@ -189,19 +204,6 @@ impl FieldElement {
         let x176 = x88.square_times(88).mul(x88);
         let x220 = x176.square_times(44).mul(x44);
         let x223 = x220.square_times(3).mul(x3);
-        (x2, x22, x223)
-    }
-
-    /// The inverse; zero of zero.
-    pub fn invert(self) -> Self {
-        let (x2, x22, x223) = self.ladder();
-        let value = x223.square_times(23).mul(x22).square_times(5).mul(self);
-        value.square_times(3).mul(x2).square_times(2).mul(self)
-    }
-
-    /// A square root, if there is one.
-    pub fn square_root(self) -> Option<Self> {
-        let (x2, x22, x223) = self.ladder();
         let root = x223.square_times(23).mul(x22).square_times(6).mul(x2).square_times(2);
         root.square().sub(self).is_zero().then_some(root)
     }
@@ -300,6 +302,8 @@ mod tests {
             same(a.square(), &x.square());
             prop_assert_eq!(a.is_zero(), bool::from(x.is_zero()));
             prop_assert_eq!(a.is_odd(), bool::from(x.is_odd()));
+            let one = if a.is_zero() { FieldElement::ZERO } else { FieldElement::ONE };
+            prop_assert_eq!(a.invert().mul(a), one);
         }
     }
 

@@ -3,20 +3,24 @@
 //!
 //! A relay's request is signed by some member of its application's ring: the application or one of
 //! its gateways. Verifying that is most of a relay's cost, hence the arithmetic of our own in
-//! `field`, `point` and `table`. All of it is variable time: verification knows nothing secret, and
+//! `field`, `point` and `pile`. All of it is variable time: verification knows nothing secret, and
 //! [`sign()`] leaves the secret multiplications to k256. Source: spec relay.md §3.
 
 mod field;
+mod halves;
 mod hash;
+mod inverse;
 mod key;
+mod large_table;
 mod multiples;
+mod pile;
 mod point;
 mod scalar;
 mod shelf;
 mod sign;
 mod signature;
 mod signer;
-mod table;
+mod small_table;
 mod trace;
 mod verify;
 

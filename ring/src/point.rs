@@ -61,8 +61,38 @@ impl Affine {
     }
 
     pub fn negate_if(self, negate: bool) -> Self {
-        let y = if negate { self.y.negate() } else { self.y };
-        Self { x: self.x, y }
+        Self {
+            x: self.x,
+            y: self.y.negate_if(negate),
+        }
+    }
+
+    /// What must be inverted to add these points; `None` when they are opposite.
+    #[inline]
+    pub fn difference(&self, other: &Self) -> Option<FieldElement> {
+        let difference = self.x.sub(other.x);
+        if !difference.is_zero() {
+            return Some(difference);
+        }
+        (self.y == other.y).then(|| self.y.double())
+    }
+
+    /// The sum, given the inverse of the [`Affine::difference`]; `None` is the point at infinity.
+    #[inline]
+    pub fn plus(&self, other: &Self, inverse: FieldElement) -> Option<Self> {
+        let slope = if self.x != other.x {
+            self.y.sub(other.y).mul(inverse)
+        } else if self.y == other.y {
+            let xx = self.x.square();
+            xx.double().add(xx).mul(inverse)
+        } else {
+            return None;
+        };
+        let x = slope.square().sub(self.x).sub(other.x);
+        Some(Self {
+            x,
+            y: slope.mul(other.x.sub(x)).sub(other.y),
+        })
     }
 }
 

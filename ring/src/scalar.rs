@@ -24,12 +24,9 @@ impl Scalar {
         self.0.to_bytes().into()
     }
 
-    /// The number as a sign and a magnitude of at most N / 2, least significant limb first.
-    pub(crate) fn signed(self) -> (bool, [u64; 4]) {
-        use k256::elliptic_curve::scalar::IsHigh as _;
-        let high = bool::from(self.0.is_high());
-        let magnitude = if high { -self.0 } else { self.0 };
-        (high, limbs_from_bytes(&magnitude.to_bytes().into()))
+    /// The number's limbs, least significant first.
+    pub(crate) fn limbs(&self) -> [u64; 4] {
+        limbs_from_bytes(&self.to_bytes())
     }
 
     /// SHA3-512 output reduced modulo N.

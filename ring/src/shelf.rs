@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::halves::Halves;
+use crate::large_table::LargeTable;
 use crate::multiples::Term;
 use crate::point::{Affine, CompressedPoint};
-use crate::scalar::Scalar;
-use crate::table::{LargeTable, SmallTable};
+use crate::small_table::SmallTable;
 
 /// Uses after which points deserve large tables: what building costs is saved within as many more.
 const USES_BEFORE_LARGE: u32 = 8;
@@ -20,6 +21,11 @@ const IDLE_USES: u64 = 16_384;
 
 /// Points that wait for large tables. Those that find no place ask again after some more uses.
 const MAX_WAITING: usize = 4096;
+
+/// Which of a ring member's two points: its key.
+pub(crate) const KEY: usize = 0;
+/// The point that the key hashes to.
+pub(crate) const HASHED: usize = 1;
 
 /// `K` points that are always used together, under one name.
 #[derive(Debug)]
@@ -43,7 +49,7 @@ impl<const K: usize> Points<K> {
     }
 
     /// `scalar` times the point at `index`, by the fastest table there is.
-    pub fn term(&self, index: usize, scalar: Scalar) -> Term<'_> {
+    pub fn term(&self, index: usize, scalar: Halves) -> Term<'_> {
         match self.large.get() {
             Some(tables) => Term::large(&tables[index], scalar),
             None => Term::small(&self.small[index], scalar),

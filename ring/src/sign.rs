@@ -1,12 +1,15 @@
 //! Signing.
 
+use crate::halves::halves;
 use crate::hash::{challenge, hashed_affine};
 use crate::key::{PrivateKey, PublicKey};
-use crate::multiples::{Term, sum_of};
+use crate::large_table::generator;
+use crate::multiples::Term;
+use crate::pile::sums_of;
 use crate::point::{Affine, CompressedPoint};
 use crate::scalar::Scalar;
 use crate::signature::{Member, Members, RingSignature};
-use crate::table::{SmallTable, generator};
+use crate::small_table::SmallTable;
 
 /// Why there is no signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,12 +48,14 @@ pub fn sign(
         ]
     };
     let contribute = |index: usize, response: Scalar, c: Scalar| {
-        let left = sum_of([Term::large(generator(), response), Term::small(&keys[index].1, c)]);
-        let right = sum_of([
-            Term::small(&hashed_tables[index], response),
-            Term::small(&image_table, c),
-        ]);
-        left.compress_two(&right)
+        let (response, c) = (halves(response), halves(c));
+        sums_of([
+            [Term::large(generator(), response), Term::small(&keys[index].1, c)],
+            [
+                Term::small(&hashed_tables[index], response),
+                Term::small(&image_table, c),
+            ],
+        ])
     };
     let members = close_ring(message, key, place, ring.len(), rng, commit, contribute);
     Ok(assemble(members, image.compress(), ring))

@@ -1,13 +1,16 @@
 //! Signing many messages by one key for one ring.
 
+use crate::halves::halves;
 use crate::hash::hashed_affine;
 use crate::key::{PrivateKey, PublicKey};
+use crate::large_table::generator;
+use crate::multiples::Term;
+use crate::pile::sums_of;
 use crate::point::{Affine, CompressedPoint};
 use crate::scalar::Scalar;
-use crate::shelf::Points;
+use crate::shelf::{HASHED, KEY, Points};
 use crate::sign::{SignError, assemble, close_ring, place_in};
 use crate::signature::RingSignature;
-use crate::verify::contributions;
 
 /// A key and a ring, with the large tables of all their points: half a mebibyte for each member.
 ///
@@ -48,11 +51,20 @@ impl Signer {
     /// Signs a message; every signature differs.
     pub fn sign(&self, message: &[u8; 32], rng: &mut (impl rand::CryptoRng + ?Sized)) -> RingSignature {
         // A response u to the challenge 0 gives the two products of the secret u.
-        let commit =
-            |secret: &PrivateKey| contributions(&self.members[self.place], &self.image, secret.scalar(), Scalar::ZERO);
-        let contribute = |index: usize, response, c| contributions(&self.members[index], &self.image, response, c);
+        let commit = |secret: &PrivateKey| self.contributions(self.place, secret.scalar(), Scalar::ZERO);
+        let contribute = |index: usize, response, c| self.contributions(index, response, c);
         let closed = close_ring(message, &self.key, self.place, self.ring.len(), rng, commit, contribute);
         assemble(closed, self.key_image, &self.ring)
+    }
+
+    /// A member's two points.
+    fn contributions(&self, index: usize, response: Scalar, c: Scalar) -> [CompressedPoint; 2] {
+        let (response, c) = (halves(response), halves(c));
+        let member = &self.members[index];
+        sums_of([
+            [Term::large(generator(), response), member.term(KEY, c)],
+            [member.term(HASHED, response), self.image.term(0, c)],
+        ])
     }
 
     /// The mark that all this key's signatures share.

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::halves::halves;
 use crate::hash::{challenge, hashed_affine};
 use crate::key::PublicKey;
-use crate::multiples::{Term, sum_of};
+use crate::large_table::generator;
+use crate::multiples::Term;
+use crate::pile::{Pile, compress_two, condense};
 use crate::point::{Affine, CompressedPoint};
 use crate::scalar::Scalar;
-use crate::shelf::{Points, Shelf};
+use crate::shelf::{HASHED, KEY, Points, Shelf};
 use crate::signature::RingSignature;
-use crate::table::generator;
 
 /// Why a signature does not count. All of them refuse the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,9 +67,8 @@ pub struct Verifier {
     key_images: Shelf<1>,
 }
 
-/// Which of a member's two points.
-const KEY: usize = 0;
-const HASHED: usize = 1;
+/// Members that are prepared together. Bounds the memory that a signature takes.
+const TOGETHER: usize = 8;
 
 impl Verifier {
     /// A verifier that remembers nothing yet.
@@ -101,9 +102,10 @@ impl Verifier {
             None => new_image(&signature.key_image).ok_or(VerifyError::KeyImage)?,
         };
         let mut c = signature.challenge;
-        for (key, response) in keys.into_iter().zip(signature.responses()) {
-            let [left, right] = contributions(&self.member(key), &image, response, c);
-            c = challenge(message, &left, &right).scalar.ok_or(VerifyError::Mismatch)?;
+        for (keys, members) in keys.chunks(TOGETHER).zip(signature.members.chunks(TOGETHER)) {
+            let points: SmallVec<[_; 2]> = keys.iter().map(|key| self.member(key)).collect();
+            let responses = members.iter().map(|member| member.response);
+            c = follow(message, &points, responses, &image, c).ok_or(VerifyError::Mismatch)?;
         }
         if c != signature.challenge {
             return Err(VerifyError::Mismatch);
@@ -148,14 +150,35 @@ fn new_image(key_image: &CompressedPoint) -> Option<Arc<Points<1>>> {
     Some(Arc::new(Points::new([Affine::decompress(key_image)?])))
 }
 
-/// A member's two points: sG + cP and sH(P) + cI.
-pub(crate) fn contributions(
-    member: &Points<2>,
+/// The challenge after some members, from the one before them.
+///
+/// A member adds sG + cP and sH(P) + cI. The responses s are known from the start and each c only
+/// in its turn, so that the former are prepared for all members at once.
+fn follow(
+    message: &[u8; 32],
+    members: &[Arc<Points<2>>],
+    responses: impl Iterator<Item = Scalar>,
     image: &Points<1>,
-    response: Scalar,
-    c: Scalar,
-) -> [CompressedPoint; 2] {
-    let left = sum_of([Term::large(generator(), response), member.term(KEY, c)]);
-    let right = sum_of([member.term(HASHED, response), image.term(0, c)]);
-    left.compress_two(&right)
+    mut c: Scalar,
+) -> Option<Scalar> {
+    let mut piles: SmallVec<[_; 4]> = SmallVec::new();
+    for (member, response) in members.iter().zip(responses) {
+        let response = halves(response);
+        let [mut left, mut right] = [Pile::new(), Pile::new()];
+        left.add(Term::large(generator(), response));
+        right.add(member.term(HASHED, response));
+        piles.extend([left, right]);
+    }
+    let mut rest = &mut piles[..];
+    for member in members {
+        let challenge_halves = halves(c);
+        rest[0].add(member.term(KEY, challenge_halves));
+        rest[1].add(image.term(0, challenge_halves));
+        condense(rest);
+        let (own, after) = rest.split_first_chunk_mut::<2>()?;
+        let [left, right] = compress_two(own);
+        c = challenge(message, &left, &right).scalar?;
+        rest = after;
+    }
+    Some(c)
 }

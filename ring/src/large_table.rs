@@ -1,0 +1,127 @@
+//! Large tables, for points that are used often.
+
+use std::sync::LazyLock;
+
+use crate::field::invert_all;
+use crate::halves::{HALF_BITS, Half, Halves, times_lambda};
+use crate::point::{Affine, Sum};
+
+/// Bits of a digit.
+const WINDOW: usize = 10;
+/// Bits of a digit of the generator, whose one table serves all.
+const GENERATOR_WINDOW: usize = 13;
+
+/// Why no sum in a table is the point at infinity.
+const BELOW_ORDER: &str = "a table's multiples are positive and below the order";
+
+/// 1 to 2^(w-1) times 2^(w i) times a point, for digits of w bits and all places i in a half.
+///
+/// A multiplication by any scalar is then a sum of two entries for each place, and no doubling:
+/// 26 entries at most with ten bits, in 416 KiB.
+#[derive(Debug)]
+pub(crate) struct LargeTable {
+    window: usize,
+    entries: Box<[Affine]>,
+}
+
+impl LargeTable {
+    /// Bytes of memory that each table takes.
+    pub const SIZE: usize = places(WINDOW) * multiples(WINDOW) * size_of::<Affine>();
+    /// The most points that a multiple is spread into.
+    pub const MOST_POINTS: usize = 2 * places(WINDOW);
+
+    pub fn new(point: Affine) -> Self {
+        Self::with_window(point, WINDOW)
+    }
+
+    /// Builds the table by affine additions that share an inversion in each round.
+    fn with_window(point: Affine, window: usize) -> Self {
+        let multiples = multiples(window);
+        let powers = powers(point, window);
+        let mut entries = Vec::with_capacity(powers.len() * multiples);
+        for power in powers {
+            entries.push(power);
+            entries.resize(entries.len() + multiples - 1, power);
+        }
+        let mut inverses = Vec::with_capacity(entries.len() / 2);
+        let mut scratch = Vec::with_capacity(entries.len() / 2);
+        let mut known = 1;
+        while known < multiples {
+            inverses.clear();
+            for place in entries.chunks_exact(multiples) {
+                let last = place[known - 1];
+                let entries = place[..known].iter();
+                inverses.extend(entries.map(|entry| last.difference(entry).expect(BELOW_ORDER)));
+            }
+            invert_all(&mut inverses, &mut scratch);
+            for (place, inverses) in entries.chunks_exact_mut(multiples).zip(inverses.chunks_exact(known)) {
+                let last = place[known - 1];
+                for i in 0..known {
+                    place[known + i] = last.plus(&place[i], inverses[i]).expect(BELOW_ORDER);
+                }
+            }
+            known *= 2;
+        }
+        Self {
+            window,
+            entries: entries.into_boxed_slice(),
+        }
+    }
+
+    /// Appends points that add up to `scalar` times the table's.
+    pub fn spread(&self, scalar: &Halves, points: &mut Vec<Affine>) {
+        let [first, second] = scalar;
+        self.spread_half(first, points);
+        let start = points.len();
+        self.spread_half(second, points);
+        // A loop of its own, so that the reads above do not wait for it: they may miss the caches.
+        for point in &mut points[start..] {
+            *point = times_lambda(*point);
+        }
+    }
+
+    fn spread_half(&self, half: &Half, points: &mut Vec<Affine>) {
+        let multiples = multiples(self.window);
+        let mut rest = half.magnitude;
+        for place in self.entries.chunks_exact(multiples) {
+            let low = rest as usize & (2 * multiples - 1);
+            rest >>= self.window;
+            // Digits above the half are negative, with a carry.
+            let negative = low > multiples;
+            let digit = if negative { 2 * multiples - low } else { low };
+            rest += u128::from(negative);
+            if digit != 0 {
+                points.push(place[digit - 1].negate_if(half.negative != negative));
+            }
+        }
+    }
+}
+
+/// Digits of a half.
+const fn places(window: usize) -> usize {
+    HALF_BITS.div_ceil(window)
+}
+
+/// Entries for each place: a digit's magnitudes but zero.
+const fn multiples(window: usize) -> usize {
+    1 << (window - 1)
+}
+
+/// 2^(w i) times the point, for each place of a digit.
+fn powers(point: Affine, window: usize) -> Vec<Affine> {
+    let mut power = Sum::from(point);
+    let mut powers = Vec::with_capacity(places(window));
+    for _ in 0..places(window) {
+        powers.push(power);
+        for _ in 0..window {
+            power = power.doubled();
+        }
+    }
+    Sum::to_affine_all(&powers)
+}
+
+/// The generator's table, built at first use: 2.5 MiB, of which a multiple reads at most 20 entries.
+pub(crate) fn generator() -> &'static LargeTable {
+    static TABLE: LazyLock<LargeTable> = LazyLock::new(|| LargeTable::with_window(Affine::GENERATOR, GENERATOR_WINDOW));
+    &TABLE
+}

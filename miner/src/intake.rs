@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 
+use futures::future::try_join_all;
 use pocket_proto::pocket::ha::MinedRelayMessage;
 use pocket_protocol::{ComputeUnits, SessionId};
-use pocket_smst::{Insertion, Leaf, LoadError, Path, Tree};
+use pocket_smst::{Changes, Insertion, Leaf, Path};
 use pocket_store::{Delivery, SessionCommit, SessionRecord, SessionState, StreamId};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::WorkError;
-use crate::patience::Patience;
 use crate::session::{Session, record_of};
 use crate::worker::Worker;
+
+/// Sessions whose relays are taken in side by side.
+const SESSIONS_AT_ONCE: usize = 16;
 
 /// The relays of one session in a batch, with the entries they came in.
 #[derive(Default)]
@@ -28,10 +31,27 @@ impl Worker {
         if !unusable.is_empty() {
             self.acknowledge(&unusable).await?;
         }
-        for (session, group) in groups {
-            self.take_group(session, group).await?;
+        let mut parts = Vec::with_capacity(groups.len());
+        for (id, group) in groups {
+            parts.push((self.sessions.remove(&id), id, group));
         }
-        Ok(())
+        // Their trees have nothing in common: Redis answers for one while another is hashed.
+        let mut parts = parts.into_iter();
+        loop {
+            let some = parts.by_ref().take(SESSIONS_AT_ONCE);
+            let taken: Vec<_> = some
+                .map(|(known, id, group)| self.take_group(known, id, group))
+                .collect();
+            if taken.is_empty() {
+                return Ok(());
+            }
+            for session in try_join_all(taken).await? {
+                // A session that is over is not taken up again for a relay that comes so late.
+                if session.record.settlement.is_none() {
+                    self.sessions.insert(session.record.session.clone(), session);
+                }
+            }
+        }
     }
 
     fn sort(&self, batch: Vec<Delivery>) -> (HashMap<SessionId, Group>, Vec<StreamId>) {
@@ -68,28 +88,34 @@ impl Worker {
         Ok(message)
     }
 
-    async fn take_group(&mut self, id: SessionId, group: Group) -> Result<(), WorkError> {
+    /// Takes relays of one session in; gives the session back with its tree grown.
+    async fn take_group(&self, known: Option<Session>, id: SessionId, group: Group) -> Result<Session, WorkError> {
         let Group { entries, relays } = group;
-        self.open(&id, &relays[0]).await?;
-        let session = self.sessions.get_mut(&id).expect("it was just opened");
+        let mut session = match known {
+            Some(session) => session,
+            None => self.find(&id, &relays[0]).await?,
+        };
         let service = session.record.service.clone();
         self.deps.metrics.consumed(&self.supplier, &service, relays.len());
         if session.record.state != SessionState::Active {
-            let state = session.record.state.as_str();
-            // What was delivered twice is in the tree and acknowledged.
-            let late = self.acknowledge(&entries).await?;
-            if late > 0 {
-                // Relayers tell when they are done with a session, so this is a relayer that could not.
-                tracing::error!(session = %id, relays = late, state, "relays came after their session was sealed");
-                self.deps.metrics.rejected(&self.supplier, "sealed", late as usize);
-            }
-            return Ok(());
+            self.refuse_late(&session.record, &entries).await?;
+            return Ok(session);
         }
+        let tree = match session.tree.take() {
+            Some(tree) => tree,
+            None => self.open_tree(&session.record).await?,
+        };
+        let units = match session.units_per_relay {
+            Some(units) => units,
+            None => {
+                self.units_per_relay(&session.record, relays[0].compute_units_per_relay)
+                    .await
+            }
+        };
+        session.units_per_relay = Some(units);
 
-        let units = session.units_per_relay.unwrap_or(relays[0].compute_units_per_relay);
-        let tree = session.tree.take().expect("an active session's tree is open");
         let paths: Vec<Path> = relays.iter().map(|relay| Path::of_key(&relay.relay_hash)).collect();
-        let mut tree = self.prepare(&id, tree, paths).await?;
+        let mut tree = self.prepare(&session.record, tree, &paths).await?;
         let limit = self.settings.tree_bytes;
         // Hashing a batch takes milliseconds: not on a thread that others wait for.
         let hashing = tokio::task::spawn_blocking(move || {
@@ -101,29 +127,37 @@ impl Worker {
         let (tree, inserted, changes) = hashing.await.expect("hashing does not panic");
         let inserted = inserted.map_err(|error| WorkError::tree(&id, error))?;
 
-        let session = self.sessions.get_mut(&id).expect("nobody else removes sessions");
         session.tree = Some(tree);
         session.record.relays = changes.root.count();
         session.record.compute_units = ComputeUnits(changes.root.sum());
-        let record = session.record.clone();
-        self.retry("commit", |store, lease, _| {
-            let (record, changes, entries) = (&record, &changes, &entries);
-            async move {
-                let commit = SessionCommit {
-                    lease: &lease,
-                    record,
-                    tree: Some(changes),
-                    acknowledged: entries,
-                };
-                store.commit(&commit).await
-            }
+        self.commit(&session.record, &changes, &entries).await?;
+        let new = inserted.iter().filter(|insertion| **insertion == Insertion::New);
+        self.deps.metrics.added(&self.supplier, &service, new.count());
+        Ok(session)
+    }
+
+    async fn commit(&self, record: &SessionRecord, changes: &Changes, entries: &[StreamId]) -> Result<(), WorkError> {
+        self.retry("commit", |store, lease, _| async move {
+            let commit = SessionCommit {
+                lease: &lease,
+                record,
+                tree: Some(changes),
+                acknowledged: entries,
+            };
+            store.commit(&commit).await
         })
-        .await?;
-        let new = inserted
-            .iter()
-            .filter(|insertion| **insertion == Insertion::New)
-            .count();
-        self.deps.metrics.added(&self.supplier, &service, new);
+        .await
+    }
+
+    async fn refuse_late(&self, record: &SessionRecord, entries: &[StreamId]) -> Result<(), WorkError> {
+        // What was delivered twice is in the tree and acknowledged.
+        let late = self.acknowledge(entries).await?;
+        if late > 0 {
+            // Relayers tell when they are done with a session, so this is a relayer that could not.
+            let (session, state) = (&record.session, record.state.as_str());
+            tracing::error!(%session, relays = late, state, "relays came after their session was sealed");
+            self.deps.metrics.rejected(&self.supplier, "sealed", late as usize);
+        }
         Ok(())
     }
 
@@ -134,34 +168,20 @@ impl Worker {
         .await
     }
 
-    /// Makes sure that the session is known and, while it is active, its tree open.
-    async fn open(&mut self, id: &SessionId, first: &MinedRelayMessage) -> Result<(), WorkError> {
-        if !self.sessions.contains_key(id) {
-            let stored = self
-                .retry("read a session", |store, _, supplier| async move {
-                    store.session(&supplier, id).await
-                })
-                .await?;
-            let record = stored.unwrap_or_else(|| record_of(&self.supplier, first).expect("it was checked on arrival"));
+    /// The session as stored, or a new one.
+    async fn find(&self, id: &SessionId, first: &MinedRelayMessage) -> Result<Session, WorkError> {
+        let stored = self
+            .retry("read a session", |store, _, supplier| async move {
+                store.session(&supplier, id).await
+            })
+            .await?;
+        let record = stored.unwrap_or_else(|| {
+            let record = record_of(&self.supplier, first).expect("it was checked on arrival");
             self.deps.metrics.session_seen(&self.supplier, &record.service);
             tracing::info!(supplier = %self.supplier, session = %id, service = %record.service, end = %record.end, "session");
-            self.sessions.insert(id.clone(), Session::new(record));
-        }
-        let session = &self.sessions[id];
-        if session.record.state == SessionState::Active && session.tree.is_none() {
-            let roots = self
-                .retry("read a tree's root", |store, _, supplier| async move {
-                    store.tree_roots(&supplier, id).await
-                })
-                .await?;
-            let units = self
-                .units_per_relay(&session.record, first.compute_units_per_relay)
-                .await;
-            let session = self.sessions.get_mut(id).expect("it was looked at above");
-            session.tree = Some(roots.current().map_or_else(Tree::new, Tree::open));
-            session.units_per_relay = Some(units);
-        }
-        Ok(())
+            record
+        });
+        Ok(Session::new(record))
     }
 
     /// The weight of a session's relays: what the chain says, or the relayer while the chain is away.
@@ -177,21 +197,6 @@ impl Worker {
             Err(error) => {
                 tracing::warn!(%error, service = %record.service, told, "compute units are taken from the relayer");
                 told
-            }
-        }
-    }
-
-    async fn prepare(&self, id: &SessionId, mut tree: Tree, paths: Vec<Path>) -> Result<Tree, WorkError> {
-        let nodes = self.deps.store.tree(&self.supplier, id);
-        let mut patience = Patience::new();
-        loop {
-            match tree.prepare(paths.iter().copied(), &nodes).await {
-                Ok(()) => return Ok(tree),
-                Err(LoadError::Store(error)) if error.is_transient() => {
-                    tracing::warn!(%error, session = %id, "waiting for Redis");
-                    patience.wait_unless(&self.cancel).await?;
-                }
-                Err(error) => return Err(WorkError::load(id, error)),
             }
         }
     }

@@ -14,9 +14,12 @@ mod patience;
 mod proof;
 mod reader;
 mod registry;
+mod repair;
+mod seal;
 mod session;
 mod settlement;
 mod submit;
+mod trees;
 mod worker;
 
 use std::time::Duration;

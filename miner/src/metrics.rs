@@ -2,6 +2,7 @@
 //! not a label, so that the number of series is bounded by suppliers and services.
 
 use pocket_protocol::{Height, ServiceId, SupplierAddress, Upokt};
+use pocket_smst::Digest;
 use pocket_store::{SessionRecord, SessionState};
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -16,6 +17,7 @@ pub struct Metrics {
     rejected: IntCounterVec,
     created: IntCounterVec,
     trees: IntGaugeVec,
+    rebuilt: IntCounterVec,
     claims: IntCounterVec,
     relays_claimed: IntCounterVec,
     units_claimed: IntCounterVec,
@@ -66,6 +68,11 @@ impl Metrics {
                 "sessions_created_total",
                 "Sessions with at least one relay",
                 &by_service,
+            )?,
+            rebuilt: counter(
+                "trees_rebuilt_total",
+                "Trees rebuilt from their leaves, by whether the root was the one expected",
+                &["supplier", "service_id", "result"],
             )?,
             claims: counter("claims_submitted_total", "Claims in a block", &by_service)?,
             relays_claimed: counter("relays_claimed_total", "Relays in claims in a block", &by_service)?,
@@ -139,6 +146,28 @@ impl Metrics {
 
     pub(crate) fn active_sessions(&self, supplier: &SupplierAddress, sessions: usize) {
         self.trees.with_label_values(&[supplier.as_str()]).set(sessions as i64);
+    }
+
+    /// Counts and tells that a tree was built anew from its leaves.
+    pub(crate) fn rebuilt(&self, record: &SessionRecord, expected: Option<Digest>, root: Digest) {
+        let (session, relays) = (&record.session, root.count());
+        let result = match expected {
+            Some(expected) if expected == root => {
+                tracing::warn!(%session, relays, "a tree is rebuilt from its leaves, with the same root");
+                "same_root"
+            }
+            _ if relays < record.relays => {
+                let lost = record.relays - relays;
+                tracing::error!(%session, relays, lost, "a tree is rebuilt from its leaves, some are lost");
+                "leaves_lost"
+            }
+            _ => {
+                tracing::warn!(%session, relays, "a tree is rebuilt from its leaves, with another root");
+                "other_root"
+            }
+        };
+        let labels = [record.supplier.as_str(), record.service.as_str(), result];
+        self.rebuilt.with_label_values(&labels).inc();
     }
 
     /// Counts a session's change of state.

@@ -7,13 +7,15 @@ use pocket_protocol::claim::{ProofRequirement, ProofTerms, proof_path, proof_req
 use pocket_protocol::reward::{Price, claimed_upokt};
 use pocket_protocol::{ComputeUnits, SessionId, SupplierAddress};
 use pocket_query::QueryError;
-use pocket_smst::{Digest, Path, Tree};
+use pocket_smst::{Digest, LoadError, Path, Tree};
+use pocket_store::{Lease, SessionRecord, StoreError, TreeStore};
 use pocket_tx::ChainRefusal;
 use prost::Message as _;
 use prost_types::Any;
 
 use crate::claim::{Due, Finding};
 use crate::lifecycle::Event;
+use crate::repair::Repair;
 use crate::submit::{Item, Outcome, Submitter};
 use crate::{Deps, Settings};
 
@@ -22,6 +24,7 @@ pub(crate) async fn prove(
     deps: &Deps,
     settings: &Settings,
     supplier: &SupplierAddress,
+    lease: &Lease,
     due: Vec<Due>,
 ) -> Vec<(SessionId, Finding)> {
     let Some(windows) = due.first().map(|due| due.windows) else {
@@ -29,7 +32,7 @@ pub(crate) async fn prove(
     };
     let (mut findings, mut items) = (Vec::with_capacity(due.len()), Vec::new());
     for due in due {
-        match decide(deps, supplier, &due).await {
+        match decide(deps, settings, supplier, lease, &due).await {
             Ok(Decision::Prove(message)) => items.push(Item {
                 session: due.record.session,
                 message,
@@ -66,7 +69,13 @@ enum Decision {
     Done(Event),
 }
 
-async fn decide(deps: &Deps, supplier: &SupplierAddress, due: &Due) -> Result<Decision, QueryError> {
+async fn decide(
+    deps: &Deps,
+    settings: &Settings,
+    supplier: &SupplierAddress,
+    lease: &Lease,
+    due: &Due,
+) -> Result<Decision, QueryError> {
     let record = &due.record;
     let Some(claim) = deps.chain.claim(record.session.as_str(), supplier.as_str()).await? else {
         return Ok(Decision::Done(Event::ClaimAbsent));
@@ -87,7 +96,15 @@ async fn decide(deps: &Deps, supplier: &SupplierAddress, due: &Due) -> Result<De
     }
     let root = Digest::try_from(claim.root_hash.as_ref()).unwrap_or(due.root);
     let path = Path(proof_path(&seed.hash, record.session.as_str()));
-    match build(deps, supplier, &record.session, root, path).await {
+    let repair = Repair {
+        store: &deps.store,
+        lease,
+        supplier,
+        session: &record.session,
+        tree_bytes: settings.tree_bytes,
+        units: None,
+    };
+    match build(deps, record, &repair, root, path).await {
         Ok(proof) => {
             let message = MsgSubmitProof {
                 supplier_operator_address: supplier.to_string(),
@@ -128,23 +145,39 @@ fn malformed(error: impl std::fmt::Display) -> QueryError {
     QueryError::Malformed(error.to_string())
 }
 
-/// Builds the proof's wire bytes from the stored tree, and checks them as the chain will.
+/// Builds the proof's wire bytes, from a repaired tree if the stored one is damaged.
 async fn build(
     deps: &Deps,
-    supplier: &SupplierAddress,
-    session: &SessionId,
+    record: &SessionRecord,
+    repair: &Repair<'_>,
     root: Digest,
     path: Path,
 ) -> Result<Bytes, String> {
+    let nodes = deps.store.tree(repair.supplier, repair.session);
+    let damage = match proof_of(&nodes, root, path).await {
+        Ok(proof) => return Ok(proof),
+        Err(LoadError::Store(error)) => return Err(error.to_string()),
+        Err(damage) => damage,
+    };
+    tracing::error!(error = %damage, session = %record.session, "a claimed tree is damaged");
+    let rebuilt = repair.run().await.map_err(|error| error.to_string())?;
+    deps.metrics.rebuilt(record, Some(root), rebuilt);
+    if rebuilt != root {
+        return Err(format!(
+            "the leaves that are left have root {rebuilt}, claimed is {root}"
+        ));
+    }
+    proof_of(&nodes, root, path).await.map_err(|error| error.to_string())
+}
+
+/// The proof from the stored tree, checked as the chain will.
+async fn proof_of(nodes: &TreeStore, root: Digest, path: Path) -> Result<Bytes, LoadError<StoreError>> {
     let mut tree = Tree::open(root);
-    tree.prepare_proof(path, &deps.store.tree(supplier, session))
-        .await
-        .map_err(|error| error.to_string())?;
-    let proof = tree.prove(path).map_err(|error| error.to_string())?;
+    tree.prepare_proof(path, nodes).await?;
+    let proof = tree.prove(path).map_err(|_| LoadError::Corrupt(root))?;
     match proof.verify(&root) {
         Ok(true) => Ok(proof.compact().encode()),
-        Ok(false) => Err("the stored tree does not lead to the claimed root".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Ok(false) | Err(_) => Err(LoadError::Corrupt(root)),
     }
 }
 

@@ -33,7 +33,8 @@ impl Session {
             tree: None,
             units_per_relay: None,
             busy: false,
-            again_at: None,
+            // It may have come after the newest block.
+            again_at: Some(Instant::now()),
         }
     }
 

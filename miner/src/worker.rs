@@ -4,10 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use pocket_protocol::{ComputeUnits, Height, SessionId, SupplierAddress, Windows};
+use pocket_protocol::{Height, SessionId, SupplierAddress, Windows};
 use pocket_query::QueryError;
-use pocket_smst::Digest;
 use pocket_store::{Lease, SessionState, StreamId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -226,39 +224,8 @@ impl Worker {
         }
     }
 
-    /// Writes the root down; from then on the session takes no relay.
-    async fn seal(&mut self, id: &SessionId) -> Result<Option<Effect>, WorkError> {
-        let session = self.sessions.get_mut(id).expect("it was looked at just now");
-        let root = if let Some(tree) = &mut session.tree {
-            tree.root()
-        } else {
-            // Not touched since the start of this worker: the stored root is the root.
-            let roots = self
-                .retry("read a tree's root", |store, _, supplier| async move {
-                    store.tree_roots(&supplier, id).await
-                })
-                .await?;
-            roots.current().unwrap_or(Digest::EMPTY)
-        };
-        self.retry("seal", |store, lease, supplier| async move {
-            store.seal_tree(&lease, &supplier, id, &root).await
-        })
-        .await?;
-        let session = self.sessions.get_mut(id).expect("it was looked at just now");
-        // The tree's nodes are read again for the proof, those of one path.
-        session.tree = None;
-        session.record.claimed_root = Some(Bytes::copy_from_slice(root.as_ref()));
-        session.record.relays = root.count();
-        session.record.compute_units = ComputeUnits(root.sum());
-        tracing::info!(session = %id, relays = root.count(), "session is sealed");
-        self.apply(
-            id,
-            Event::Sealed {
-                relays: root.count(),
-                compute_units: root.sum(),
-            },
-        )
-        .await
+    pub(crate) fn session_mut(&mut self, id: &SessionId) -> &mut Session {
+        self.sessions.get_mut(id).expect("only settlement removes sessions")
     }
 
     fn due(&mut self, id: &SessionId, windows: Windows) -> Option<Due> {
@@ -282,15 +249,16 @@ impl Worker {
             groups.into_values()
         };
         let shared = Arc::new((self.deps.clone(), self.settings.clone(), self.supplier.clone()));
+        let lease = Arc::new(self.lease.clone());
         for group in by_end(claims) {
             let shared = shared.clone();
             self.jobs
                 .spawn(async move { claim(&shared.0, &shared.1, &shared.2, group).await });
         }
         for group in by_end(proofs) {
-            let shared = shared.clone();
+            let (shared, lease) = (shared.clone(), lease.clone());
             self.jobs
-                .spawn(async move { prove(&shared.0, &shared.1, &shared.2, group).await });
+                .spawn(async move { prove(&shared.0, &shared.1, &shared.2, &lease, group).await });
         }
     }
 

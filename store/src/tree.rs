@@ -1,12 +1,24 @@
 use bytes::Bytes;
 use pocket_protocol::{SessionId, SupplierAddress};
-use pocket_smst::{Digest, NodeStore};
+use pocket_smst::{Changes, Digest, NodeStore};
 use redis::Script;
 
 use crate::{Lease, Store, StoreError};
 
 /// Most nodes asked for in one command, so that one tree does not hold up all others.
 const NODES_A_COMMAND: usize = 4096;
+
+// KEYS: lease, nodes. ARGV: token, number of removed nodes, those, then digests and nodes.
+const WRITE_NODES: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local function each(command, from, to)
+  for at = from, to, 4000 do redis.call(command, KEYS[2], unpack(ARGV, at, math.min(at + 3999, to))) end
+end
+local removed = tonumber(ARGV[2])
+each('HDEL', 3, 2 + removed)
+each('HSET', 3 + removed, #ARGV)
+return 1
+";
 
 /// The stored nodes of one session's tree.
 #[derive(Clone, Debug)]
@@ -25,9 +37,10 @@ pub struct TreeRoots {
 }
 
 impl TreeRoots {
-    /// Where to go on from: the claimed root, else the live one, else an empty tree.
-    pub fn current(&self) -> Option<Digest> {
-        self.claimed.or(self.live)
+    /// Where to go on from while the session takes relays. A claimed root beside it is of a sealing that
+    /// was not finished, and may be older.
+    pub fn growing(&self) -> Option<Digest> {
+        self.live.or(self.claimed)
     }
 }
 
@@ -74,6 +87,27 @@ impl Store {
         fenced(self.script(&call).await?)
     }
 
+    /// Writes a part of a tree that is being rebuilt. Its roots stay what they are.
+    pub async fn write_nodes(
+        &self,
+        lease: &Lease,
+        supplier: &SupplierAddress,
+        session: &SessionId,
+        changes: &Changes,
+    ) -> Result<(), StoreError> {
+        let script = Script::new(WRITE_NODES);
+        let mut call = script.prepare_invoke();
+        call.key(lease.key()).key(self.keys().tree_nodes(supplier, session));
+        call.arg(lease.token()).arg(changes.removed.len());
+        for digest in &changes.removed {
+            call.arg(hex::encode(digest));
+        }
+        for (digest, node) in &changes.set {
+            call.arg(hex::encode(digest)).arg(&node[..]);
+        }
+        fenced(self.script(&call).await?)
+    }
+
     /// Removes a tree that nobody needs any more: settled, or never to be claimed.
     pub async fn delete_tree(
         &self,
@@ -114,6 +148,14 @@ impl NodeStore for TreeStore {
 }
 
 impl TreeStore {
+    /// The next stored nodes, about `count`, with their digests in hex, in no order; some may come twice.
+    /// Starts at cursor 0; the answer's cursor is 0 at the end.
+    pub async fn scan(&self, cursor: u64, count: usize) -> Result<(u64, Vec<(String, Bytes)>), StoreError> {
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(&self.key).arg(cursor).arg("COUNT").arg(count);
+        self.store.query(&scan).await
+    }
+
     /// Number of stored nodes.
     pub async fn count(&self) -> Result<u64, StoreError> {
         self.store.query(redis::cmd("HLEN").arg(&self.key)).await

@@ -1,5 +1,6 @@
 //! The miner against a verifying chain and a real Redis.
 
+mod damage;
 mod draining;
 mod mining;
 mod restart;

@@ -70,7 +70,9 @@ impl World {
 
     pub async fn from_genesis(genesis: Genesis) -> Self {
         // What the log says is shown with a test that fails, if RUST_LOG asks for it.
-        let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::from_default_env())
+            .with_ansi(false);
         let _ = log.with_test_writer().try_init();
         let config = DevnetConfig {
             genesis,
@@ -346,19 +348,40 @@ impl World {
     /// Appends an entry as no relayer does.
     pub async fn append_field(&self, supplier: &str, name: &str, value: &[u8]) {
         let key = self.store.keys().stream(address(supplier).as_str());
-        self.raw(redis::cmd("XADD").arg(key).arg("*").arg(name).arg(value))
+        self.raw::<()>(redis::cmd("XADD").arg(key).arg("*").arg(name).arg(value))
             .await;
     }
 
     pub async fn delete(&self, key: &str) {
-        self.raw(redis::cmd("DEL").arg(key)).await;
+        self.raw::<()>(redis::cmd("DEL").arg(key)).await
+    }
+
+    /// The stored nodes of a part's tree, by digest in hex.
+    pub async fn nodes(&self, part: &Part) -> Vec<(String, Bytes)> {
+        let nodes: BTreeMap<String, Bytes> = self.raw(redis::cmd("HGETALL").arg(self.nodes_key(part))).await;
+        nodes.into_iter().collect()
+    }
+
+    pub async fn remove_node(&self, part: &Part, digest: &str) {
+        self.raw::<()>(redis::cmd("HDEL").arg(self.nodes_key(part)).arg(digest))
+            .await
+    }
+
+    pub async fn write_node(&self, part: &Part, digest: &str, node: &[u8]) {
+        self.raw::<()>(redis::cmd("HSET").arg(self.nodes_key(part)).arg(digest).arg(node))
+            .await
+    }
+
+    fn nodes_key(&self, part: &Part) -> String {
+        let (supplier, session) = (part.supplier.parse().unwrap(), part.session.as_str().into());
+        self.store.keys().tree_nodes(&supplier, &session)
     }
 
     /// Sends a command that no part of the program sends.
-    async fn raw(&self, command: &redis::Cmd) {
+    async fn raw<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.redis_port)).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        command.exec_async(&mut connection).await.unwrap();
+        command.query_async(&mut connection).await.unwrap()
     }
 
     /// The root of the claim that the chain held last.

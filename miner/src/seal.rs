@@ -1,0 +1,64 @@
+//! Sealing: from then on a session takes no relay, and its root is what is claimed.
+
+use bytes::Bytes;
+use pocket_protocol::{ComputeUnits, SessionId};
+use pocket_smst::Digest;
+
+use crate::error::WorkError;
+use crate::lifecycle::{Effect, Event};
+use crate::worker::Worker;
+
+impl Worker {
+    /// Writes the root down; or puts it off while the chain does not say what a relay weighs, since no
+    /// claim can be sent without it.
+    pub(crate) async fn seal(&mut self, id: &SessionId) -> Result<Option<Effect>, WorkError> {
+        let Some(root) = self.final_root(id).await? else {
+            self.session_mut(id).try_later();
+            return Ok(None);
+        };
+        self.retry("seal", |store, lease, supplier| async move {
+            store.seal_tree(&lease, &supplier, id, &root).await
+        })
+        .await?;
+        let session = self.session_mut(id);
+        // The tree's nodes are read again for the proof, those of one path.
+        session.tree = None;
+        session.record.claimed_root = Some(Bytes::copy_from_slice(root.as_ref()));
+        session.record.relays = root.count();
+        session.record.compute_units = ComputeUnits(root.sum());
+        tracing::info!(session = %id, relays = root.count(), "session is sealed");
+        let (relays, compute_units) = (root.count(), root.sum());
+        self.apply(id, Event::Sealed { relays, compute_units }).await
+    }
+
+    /// The root, of leaves that all weigh what the chain will multiply their count with.
+    async fn final_root(&mut self, id: &SessionId) -> Result<Option<Digest>, WorkError> {
+        let tree = self.session_mut(id).tree.take();
+        let record = self.sessions[id].record.clone();
+        let mut tree = match tree {
+            Some(tree) => tree,
+            None => self.open_tree(&record).await?,
+        };
+        let root = tree.root();
+        self.session_mut(id).tree = Some(tree);
+        if root.is_empty() {
+            return Ok(Some(root));
+        }
+        let units = self.deps.chain.compute_units_at(record.service.as_str(), record.start);
+        let units = match units.await {
+            Ok(units) => units.0,
+            Err(error) => {
+                tracing::warn!(%error, session = %id, "the weight of a session's relays is not known yet");
+                return Ok(None);
+            }
+        };
+        if u128::from(root.sum()) == u128::from(root.count()) * u128::from(units) {
+            return Ok(Some(root));
+        }
+        tracing::error!(session = %id, sum = root.sum(), relays = root.count(), units, "relays of another weight");
+        let mut tree = self.repair(&record, None, Some(units)).await?;
+        let root = tree.root();
+        self.session_mut(id).tree = Some(tree);
+        Ok(Some(root))
+    }
+}

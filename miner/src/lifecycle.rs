@@ -4,10 +4,6 @@
 use pocket_protocol::{Height, Windows};
 use pocket_store::SessionState;
 
-/// Blocks before the claim window's end at which a miner stops waiting for relayers that do not
-/// tell whether they are done.
-const PATIENCE: i64 = 2;
-
 /// What happened to a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -147,7 +143,7 @@ fn at_block(state: SessionState, height: Height, windows: &Windows, drained: boo
         state if state != S::Active && height >= windows.settlement() => Step::act(state, Effect::Settle),
         // Nothing was sent for it: the root is written down first.
         S::Active if next > windows.claim_close => Step::end(S::ClaimWindowClosed, LATE_CLAIM),
-        S::Active if height >= windows.claim_open && (drained || next + PATIENCE > windows.claim_close) => {
+        S::Active if height >= windows.claim_open && (drained || height >= windows.seal_deadline()) => {
             Step::act(S::Active, Effect::Seal)
         }
         // Even after the window: what was sent before a restart may be on chain.

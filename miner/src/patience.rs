@@ -1,10 +1,11 @@
 //! Waiting for a Redis that is away.
 
 use std::future::Future;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pocket_protocol::SupplierAddress;
-use pocket_store::{Lease, Store, StoreError};
+use pocket_store::{Lease, Store, StoreError, Watermark};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,26 @@ impl Patience {
     }
 }
 
+/// When Redis last failed us, shared by all that use it for one supplier.
+///
+/// A relayer's watermark expires while Redis is away, though the relayer lives and has relays to hand over. So
+/// silence means nothing until relayers had the time to speak again.
+#[derive(Clone, Default)]
+pub(crate) struct Outages(Arc<Mutex<Option<Instant>>>);
+
+impl Outages {
+    /// Redis did not answer just now.
+    pub fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether Redis has answered for long enough that every live relayer has written its watermark again.
+    pub fn are_over(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none_or(|last| last.elapsed() > Watermark::TTL)
+    }
+}
+
 impl Worker {
     /// Calls Redis until it answers, or we are told to stop.
     pub async fn retry<T, F, W>(&self, what: &str, call: F) -> Result<T, WorkError>
@@ -48,6 +69,7 @@ impl Worker {
                 Ok(value) => return Ok(value),
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, what, supplier = %self.supplier, "waiting for Redis");
+                    self.outages.note();
                     patience.wait_unless(&self.cancel).await?;
                 }
                 Err(error) => return Err(error.into()),

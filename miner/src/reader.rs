@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::Settings;
-use crate::patience::Patience;
+use crate::patience::{Outages, Patience};
 
 /// Between two looks for entries that a former owner read after it had lost the lease.
 const STRAYS_LOOK: Duration = Duration::from_secs(1);
@@ -26,6 +26,7 @@ pub(crate) struct Reader {
     pub store: Store,
     pub settings: Settings,
     pub supplier: SupplierAddress,
+    pub outages: Outages,
 }
 
 impl Reader {
@@ -48,6 +49,7 @@ impl Reader {
                 }
                 Err(error) => {
                     tracing::warn!(%error, supplier = %self.supplier, "cannot read the stream, trying again");
+                    self.outages.note();
                     // What an answer held that got lost is pending under our name.
                     reading.pending = Some(Pending::of(self.supplier.clone()));
                     patience.wait().await;

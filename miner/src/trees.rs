@@ -38,6 +38,7 @@ impl Worker {
                 Ok(()) => return Ok(tree),
                 Err(LoadError::Store(error)) if error.is_transient() => {
                     tracing::warn!(%error, session = %record.session, "waiting for Redis");
+                    self.outages.note();
                     patience.wait_unless(&self.cancel).await?;
                 }
                 Err(error @ (LoadError::Missing(_) | LoadError::Corrupt(_))) if !repaired => {
@@ -74,6 +75,7 @@ impl Worker {
                 }
                 Err(LoadError::Store(error)) if error.is_transient() => {
                     tracing::warn!(%error, session = %record.session, "waiting for Redis");
+                    self.outages.note();
                     patience.wait_unless(&self.cancel).await?;
                 }
                 Err(error) => return Err(WorkError::load(&record.session, error)),

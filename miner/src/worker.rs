@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::claim::{Due, Finding, claim};
 use crate::error::WorkError;
 use crate::lifecycle::{Effect, Event, step};
+use crate::patience::Outages;
 use crate::proof::prove;
 use crate::reader::Reader;
 use crate::session::Session;
@@ -35,6 +36,7 @@ pub(crate) struct Worker {
     /// By session end: the stream's last entry at a moment when no relayer could add another.
     drained_at: HashMap<Height, StreamId>,
     jobs: JoinSet<Vec<(SessionId, Finding)>>,
+    pub outages: Outages,
     registry_at: Option<Instant>,
 }
 
@@ -55,6 +57,7 @@ impl Worker {
             sessions: HashMap::new(),
             drained_at: HashMap::new(),
             jobs: JoinSet::new(),
+            outages: Outages::default(),
             registry_at: None,
         }
     }
@@ -80,6 +83,7 @@ impl Worker {
             store: self.deps.store.clone(),
             settings: self.settings.clone(),
             supplier: self.supplier.clone(),
+            outages: self.outages.clone(),
         };
         reader.spawn(read.run(entries));
         let mut blocks = self.deps.feed.subscribe();
@@ -201,9 +205,15 @@ impl Worker {
             return Ok(false);
         }
         if !self.drained_at.contains_key(&end) {
+            if !self.outages.are_over() {
+                return Ok(false);
+            }
             let watermarks = match self.deps.store.watermarks().await {
                 Ok(watermarks) => watermarks,
-                Err(error) if error.is_transient() => return Ok(false),
+                Err(error) if error.is_transient() => {
+                    self.outages.note();
+                    return Ok(false);
+                }
                 Err(error) => return Err(error.into()),
             };
             if let Some((relayer, _)) = watermarks.iter().find(|(_, mark)| mark.open_from <= end) {

@@ -83,15 +83,25 @@ pub struct LogGuard(#[allow(dead_code, reason = "held for its Drop")] WorkerGuar
 
 /// Starts logging, through a queue with a thread of its own.
 pub fn start_logs(settings: &LogSettings) -> Result<LogGuard, LogError> {
-    let filter = EnvFilter::try_new(&settings.level)
-        .map_err(|error| LogError::Level { level: settings.level.clone(), reason: error.to_string() })?;
-    let queue = NonBlockingBuilder::default().lossy(!settings.lossless).buffered_lines_limit(settings.queue);
+    let filter = EnvFilter::try_new(&settings.level).map_err(|error| LogError::Level {
+        level: settings.level.clone(),
+        reason: error.to_string(),
+    })?;
+    let queue = NonBlockingBuilder::default()
+        .lossy(!settings.lossless)
+        .buffered_lines_limit(settings.queue);
     let ((writer, guard), terminal) = match &settings.output {
         LogOutput::Stdout => (queue.finish(std::io::stdout()), std::io::stdout().is_terminal()),
         LogOutput::Stderr => (queue.finish(std::io::stderr()), std::io::stderr().is_terminal()),
         LogOutput::File(path) => {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            (queue.finish(file.map_err(|source| LogError::File { path: path.clone(), source })?), false)
+            (
+                queue.finish(file.map_err(|source| LogError::File {
+                    path: path.clone(),
+                    source,
+                })?),
+                false,
+            )
         }
     };
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
@@ -123,7 +133,12 @@ mod tests {
     #[test]
     fn log_file_that_cannot_be_written_is_named() {
         let output = LogOutput::File("/nowhere/at/all.log".into());
-        let text = start_logs(&LogSettings { output, ..LogSettings::default() }).unwrap_err().to_string();
+        let text = start_logs(&LogSettings {
+            output,
+            ..LogSettings::default()
+        })
+        .unwrap_err()
+        .to_string();
         assert!(text.contains("/nowhere/at/all.log"), "{text}");
     }
 }

@@ -48,6 +48,12 @@ impl Windows {
         self.proof_open
     }
 
+    /// From here a claim waits no longer for relays on their way: two blocks before its window closes, but not before
+    /// it opens. Ours, not the chain's: relayers answer no relay of the session any more, and miners seal it.
+    pub fn seal_deadline(&self) -> Height {
+        self.claim_open.max(self.claim_close - 2)
+    }
+
     /// The block at whose end the claim is settled.
     pub fn settlement(&self) -> Height {
         self.proof_close

@@ -121,12 +121,6 @@ impl Drop for InFlight {
     }
 }
 
-/// The height from which a session's claim no longer waits for relays on their way: two blocks before its claim
-/// window closes, but not before it opens. The miner and the relayer both go by it.
-pub(crate) fn claim_deadline(windows: &Windows) -> Height {
-    windows.claim_open.max(windows.claim_close - 2)
-}
-
 /// Sessions before the current one that can matter for the horizon: parameters that the chain's governance accepts
 /// need two, a private network's may need more.
 const SESSIONS_BACK: usize = 64;
@@ -154,7 +148,7 @@ pub(crate) fn horizon(
         if height <= windows.grace_end {
             horizon.open_from = end;
         }
-        if height >= claim_deadline(&windows) && height > windows.grace_end {
+        if height >= windows.seal_deadline() && height > windows.grace_end {
             break;
         }
         horizon.claimable_from = end;

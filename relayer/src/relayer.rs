@@ -9,7 +9,7 @@ use pocket_config::{RelayerConfig, ResponseCompressionConfig};
 use pocket_keys::KeySet;
 use pocket_protocol::Height;
 use pocket_query::{BlockFeed, ChainClient};
-use pocket_store::{PublisherConfig, RelayPublisher, Store};
+use pocket_store::{PublisherConfig, RelayPublisher, Store, Watermark};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -31,8 +31,6 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
 /// Between two writes of the watermark.
 const WATERMARK_EVERY: Duration = Duration::from_millis(250);
-/// How long a watermark counts.
-const WATERMARK_TTL: Duration = Duration::from_secs(5);
 /// After this long without a confirmed write, the last one no longer counts here: well before it does for miners.
 const WATERMARK_TRUST: Duration = Duration::from_secs(4);
 /// How long a write may take.
@@ -301,7 +299,7 @@ impl Watermarks {
             let began = Instant::now();
             let write = self
                 .store
-                .write_watermark(&instance, self.drain.watermark(height), WATERMARK_TTL);
+                .write_watermark(&instance, self.drain.watermark(height), Watermark::TTL);
             match tokio::time::timeout(WATERMARK_WRITE, write).await {
                 Ok(Ok(())) => confirmed_at = Some(began),
                 Ok(Err(error)) => tracing::debug!(%error, "watermark not written"),

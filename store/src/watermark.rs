@@ -15,6 +15,11 @@ pub struct Watermark {
     pub open_from: Height,
 }
 
+impl Watermark {
+    /// How long a relayer's last word counts, so that a dead one holds nobody up.
+    pub const TTL: Duration = Duration::from_secs(5);
+}
+
 impl Store {
     /// Writes an instance's watermark; it counts for `ttl`, so that a dead relayer holds nobody up.
     pub async fn write_watermark(&self, instance: &str, watermark: Watermark, ttl: Duration) -> Result<(), StoreError> {

@@ -33,7 +33,10 @@ impl GasPrice {
     /// The price in steps of 10^-18 upokt; `None` beyond 64 bits of whole upokt.
     pub fn of_atto(atto_upokt: u128) -> Option<Self> {
         let (whole, fraction) = (atto_upokt / ONE, atto_upokt % ONE);
-        Some(Self { whole: u64::try_from(whole).ok()?, fraction: fraction as u64 })
+        Some(Self {
+            whole: u64::try_from(whole).ok()?,
+            fraction: fraction as u64,
+        })
     }
 
     /// The fee for a gas limit: the exact product, rounded up to a whole upokt.

@@ -26,6 +26,7 @@ pub(super) struct Starts {
     clock: Option<Clock>,
     /// A moment that came while no relay was ready.
     due: Option<Instant>,
+    waiting: bool,
     waited: u64,
 }
 
@@ -40,6 +41,7 @@ impl Starts {
             signed,
             clock,
             due: None,
+            waiting: false,
             waited: 0,
         }
     }
@@ -56,9 +58,12 @@ impl Starts {
             let relay = if let Ok(relay) = self.signed.try_recv() {
                 relay
             } else {
-                self.waited += 1;
+                // Asked again after it was dropped, it is still the same wait.
+                self.waited += u64::from(!self.waiting);
+                self.waiting = true;
                 self.signed.recv().await?
             };
+            self.waiting = false;
             // Signed for a session that ended meanwhile.
             if relay
                 .as_ref()

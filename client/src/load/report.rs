@@ -95,14 +95,30 @@ impl LoadReport {
     }
 }
 
-impl LatencyReport {
-    /// Of microseconds.
-    pub(super) fn of(latencies: &Histogram<u64>) -> Self {
+/// Latencies to three digits, from a microsecond to the longest that a relay may take.
+pub(super) struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    /// More than the longest timeout of the command; what is longer counts as this.
+    const LONGEST: Duration = Duration::from_hours(2);
+
+    pub fn new() -> Self {
+        // With bounds of its own: one that grows would not grow for a saturating record.
+        let longest = Self::LONGEST.as_micros() as u64;
+        Self(Histogram::new_with_bounds(1, longest, 3).expect("three digits between bounds in order"))
+    }
+
+    pub fn record(&mut self, latency: Duration) {
+        self.0.saturating_record(latency.as_micros() as u64);
+    }
+
+    pub fn report(&self) -> LatencyReport {
+        let latencies = &self.0;
         if latencies.is_empty() {
-            return Self::default();
+            return LatencyReport::default();
         }
         let at = |quantile| latencies.value_at_quantile(quantile) as f64 / 1000.0;
-        Self {
+        LatencyReport {
             min: latencies.min() as f64 / 1000.0,
             mean: latencies.mean() / 1000.0,
             p50: at(0.5),
@@ -191,18 +207,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_milliseconds_of_the_microseconds_recorded() {
-        let mut latencies = Histogram::new(3).unwrap();
+    fn percentiles_are_those_of_what_was_recorded() {
+        let mut latencies = Latencies::new();
         for milliseconds in 1..=1000 {
-            latencies.record(milliseconds * 1000).unwrap();
+            latencies.record(Duration::from_millis(milliseconds));
         }
-        let report = LatencyReport::of(&latencies);
+        let report = latencies.report();
         for (found, expected) in [
             (report.min, 1.0),
+            (report.mean, 500.5),
             (report.p50, 500.0),
             (report.p99, 990.0),
             (report.max, 1000.0),
         ] {
+            assert!(
+                (found - expected).abs() <= expected / 500.0,
+                "{found} is not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn longest_timeout_is_recorded_and_what_is_beyond_is_the_longest() {
+        for (seconds, expected) in [(3600, 3_600_000.0), (1_000_000, 7_200_000.0)] {
+            let mut latencies = Latencies::new();
+            latencies.record(Duration::from_secs(seconds));
+            let found = latencies.report().p50;
             assert!(
                 (found - expected).abs() <= expected / 500.0,
                 "{found} is not {expected}"
@@ -222,7 +252,7 @@ mod tests {
             sessions: Vec::new(),
             seconds: 0.0,
             relays_per_second: 0.0,
-            latency_ms: LatencyReport::of(&Histogram::new(3).unwrap()),
+            latency_ms: Latencies::new().report(),
             request_bytes: 0,
             answer_bytes: 0,
             verifying: MeanCost::of(Duration::ZERO, 0),

@@ -1,5 +1,6 @@
 //! Relays signed before they are needed.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -23,8 +24,7 @@ pub(super) fn start(
     payload: &Payload,
     at_a_time: usize,
 ) -> mpsc::Receiver<Signed> {
-    // Half of the cores: the relayer may be on the same machine.
-    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let (queue, signed) = mpsc::channel(
         (2 * BATCH * threads)
             .max(at_a_time)

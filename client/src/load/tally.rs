@@ -4,17 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
-use super::report::{ErrorCount, LatencyReport, LoadReport, MeanCost, SessionCount};
+use super::report::{ErrorCount, Latencies, LoadReport, MeanCost, SessionCount};
 use super::{Flight, Landing};
 use crate::{ErrorKind, RelayError, RelaySession, RpcType, SignedRelay};
 
 /// What came of the relays so far. One task owns it.
 pub(super) struct Tally {
     rpc_type: RpcType,
-    /// Microseconds.
-    latencies: Histogram<u64>,
+    latencies: Latencies,
     answered: u64,
     verified: u64,
     verifying: Duration,
@@ -30,7 +27,7 @@ impl Tally {
     pub fn new(rpc_type: RpcType) -> Self {
         Self {
             rpc_type,
-            latencies: Histogram::new(3).expect("three digits are a precision"),
+            latencies: Latencies::new(),
             answered: 0,
             verified: 0,
             verifying: Duration::ZERO,
@@ -64,7 +61,7 @@ impl Tally {
     fn landed(&mut self, relay: &SignedRelay, landing: Landing) {
         self.answered += 1;
         self.answer_bytes += landing.bytes as u64;
-        self.latencies.saturating_record(landing.latency.as_micros() as u64);
+        self.latencies.record(landing.latency);
         if let Some(took) = landing.verifying {
             self.verified += 1;
             self.verifying += took;
@@ -106,7 +103,7 @@ impl Tally {
             sessions,
             seconds: elapsed.as_secs_f64(),
             relays_per_second: self.answered as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
-            latency_ms: LatencyReport::of(&self.latencies),
+            latency_ms: self.latencies.report(),
             request_bytes: self.request_bytes,
             answer_bytes: self.answer_bytes,
             verifying: MeanCost::of(self.verifying, self.verified),

@@ -11,6 +11,9 @@ use crate::tally::{Shortfall, Tally};
 use crate::view::View;
 use crate::world::World;
 
+/// A demo of the usual length that takes longer than this has failed.
+const SLOWEST: Duration = Duration::from_secs(55);
+
 /// What to play.
 #[derive(Clone, Copy, Debug)]
 pub struct DemoOptions {
@@ -36,6 +39,16 @@ impl Default for DemoOptions {
     }
 }
 
+impl DemoOptions {
+    /// Twice the time that all blocks take up to the last settlement, and no less than the time of a slow start.
+    fn longest(&self) -> Duration {
+        let genesis = Localnet::default();
+        let tail = genesis.claim_open_offset + genesis.claim_window + genesis.proof_open_offset + genesis.proof_window;
+        let blocks = self.sessions * genesis.session_blocks + tail + 1;
+        (self.block_time * blocks as u32 * 2).max(SLOWEST)
+    }
+}
+
 /// Why the demo did not get to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
@@ -45,6 +58,9 @@ pub enum DemoError {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// The machine does not keep up with the blocks.
+    #[error("not at the end after {} seconds: the machine is too slow or too busy for blocks this fast", .0.as_secs())]
+    TooSlow(Duration),
 }
 
 /// The end of the demo, as a table when printed.
@@ -100,8 +116,10 @@ impl fmt::Display for Summary {
 /// Plays the whole path from a signed relay to a settled proof on a chain in this process, and shows it on standard
 /// output. Ends by itself: after the last settlement, or with an error.
 pub async fn run_demo(options: DemoOptions) -> Result<Summary, DemoError> {
+    let limit = options.longest();
     tokio::select! {
         summary = play(options) => summary,
+        () = tokio::time::sleep(limit) => Err(DemoError::TooSlow(limit)),
         _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
     }
 }

@@ -12,8 +12,10 @@ pub(crate) const INFINITY: CompressedPoint = {
     bytes
 };
 
-/// A point that is not the one at infinity.
+/// A point that is not the one at infinity. Aligned, so that each lies in one line of the cache: a
+/// table's entries are read at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(64))]
 pub(crate) struct Affine {
     pub x: FieldElement,
     pub y: FieldElement,

@@ -32,6 +32,7 @@ impl Signer {
     /// Builds the tables: about two milliseconds for each member.
     pub fn new(key: PrivateKey, ring: &[PublicKey]) -> Result<Self, SignError> {
         let place = place_in(ring, &key.public_key())?;
+        generator();
         let hashed: Vec<_> = ring.iter().map(|member| hashed_affine(member.as_bytes()).0).collect();
         let image: Affine = key.times(hashed[place]);
         let members = ring

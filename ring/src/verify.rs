@@ -71,8 +71,10 @@ pub struct Verifier {
 const TOGETHER: usize = 8;
 
 impl Verifier {
-    /// A verifier that remembers nothing yet.
+    /// A verifier that remembers nothing yet. The process's first builds the generator's table, in
+    /// some milliseconds.
     pub fn new(limits: Limits) -> Self {
+        generator();
         let for_key_images = limits.table_bytes / 4;
         Self {
             members: Shelf::new(limits.table_bytes - for_key_images),
@@ -119,7 +121,6 @@ impl Verifier {
     /// Builds the large tables of keys that will soon be in rings: about two milliseconds for each
     /// key that has none and finds room.
     pub fn warm(&self, keys: &[PublicKey]) {
-        generator();
         for key in keys {
             self.members.build(key.as_bytes(), &self.member(key));
         }

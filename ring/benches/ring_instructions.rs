@@ -40,7 +40,7 @@ fn new_key_image(size: u8) -> Case {
 /// Large tables for all.
 fn warm(size: u8) -> Case {
     let case = new_key_image(size);
-    for _ in 0..20 {
+    for _ in 0..40 {
         case.verifier
             .verify(&MESSAGE, &case.signature, &case.ring)
             .expect("the signature is valid");

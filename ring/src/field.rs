@@ -235,19 +235,27 @@ pub(crate) fn limbs_from_bytes(bytes: &[u8; 32]) -> [u64; 4] {
 
 /// Replaces each number by its inverse at the cost of one inversion; none may be zero.
 ///
-/// `products` is scratch space, overwritten.
+/// `products` is scratch space, overwritten. Even and odd places have products of their own, which
+/// do not wait for each other.
 pub(crate) fn invert_all(numbers: &mut [FieldElement], products: &mut Vec<FieldElement>) {
     products.clear();
-    let mut product = FieldElement::ONE;
-    for number in numbers.iter() {
-        products.push(product);
-        product = product.mul(*number);
+    let (pairs, tail) = numbers.as_chunks_mut::<2>();
+    let mut product = [FieldElement::ONE; 2];
+    for pair in &*pairs {
+        products.extend(product);
+        product = [product[0].mul(pair[0]), product[1].mul(pair[1])];
     }
-    let mut inverse = product.invert();
-    for (number, before) in numbers.iter_mut().zip(products.iter()).rev() {
-        let own = inverse.mul(*before);
-        inverse = inverse.mul(*number);
-        *number = own;
+    let rest = tail.first().copied().unwrap_or(FieldElement::ONE);
+    let both = product[0].mul(product[1]);
+    let mut all = both.mul(rest).invert();
+    if let Some(rest) = tail.first_mut() {
+        (*rest, all) = (all.mul(both), all.mul(*rest));
+    }
+    let mut inverse = [all.mul(product[1]), all.mul(product[0])];
+    for (pair, before) in pairs.iter_mut().zip(products.as_chunks::<2>().0).rev() {
+        let own = [inverse[0].mul(before[0]), inverse[1].mul(before[1])];
+        inverse = [inverse[0].mul(pair[0]), inverse[1].mul(pair[1])];
+        *pair = own;
     }
 }
 

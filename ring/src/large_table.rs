@@ -86,9 +86,10 @@ impl LargeTable {
         for place in self.entries.chunks_exact(multiples) {
             let low = rest as usize & (2 * multiples - 1);
             rest >>= self.window;
-            // Digits above the half are negative, with a carry.
+            // Digits above the half are negative, with a carry: without a branch, as in `negate_if`.
             let negative = low > multiples;
-            let digit = if negative { 2 * multiples - low } else { low };
+            let mask = usize::from(negative).wrapping_neg() & (2 * multiples - 1);
+            let digit = (low ^ mask) + usize::from(negative);
             rest += u128::from(negative);
             if digit != 0 {
                 points.push(place[digit - 1].negate_if(half.negative != negative));

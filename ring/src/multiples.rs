@@ -85,8 +85,8 @@ mod tests {
         let (a, b) = (halves(a), halves(b));
         let a = [Term::small(&small[0], a), Term::large(&large[0], a)];
         let b = [Term::small(&small[1], b), Term::large(&large[1], b)];
-        assert_eq!(sums_of([[a[0], b[0]], [a[1], b[1]]]), [expected; 2]);
-        assert_eq!(sums_of([[a[0], b[1]], [a[1], b[0]]]), [expected; 2]);
+        assert_eq!(sums_of(&[[a[0], b[0]], [a[1], b[1]]]), [expected; 2]);
+        assert_eq!(sums_of(&[[a[0], b[1]], [a[1], b[0]]]), [expected; 2]);
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
         let one = k256::Scalar::ONE;
         for scalar in [half, half - one, half + one, one, k256::Scalar::ZERO].map(Scalar) {
             check(scalar, Affine::GENERATOR, Scalar::ZERO, Affine::GENERATOR);
-            let sums = sums_of([
+            let sums = sums_of(&[
                 [Term::large(generator(), halves(scalar)); 2],
                 [Term::large(generator(), halves(Scalar(-scalar.0))); 2],
             ]);

@@ -97,10 +97,12 @@ pub(crate) fn compress_two(piles: &[Pile<'_>; 2]) -> [CompressedPoint; 2] {
 }
 
 /// The encoded sums of two terms each.
-pub(crate) fn sums_of(terms: [[Term<'_>; 2]; 2]) -> [CompressedPoint; 2] {
+pub(crate) fn sums_of(terms: &[[Term<'_>; 2]; 2]) -> [CompressedPoint; 2] {
     let mut piles = [Pile::new(), Pile::new()];
     for (pile, terms) in piles.iter_mut().zip(terms) {
-        terms.into_iter().for_each(|term| pile.add(term));
+        for term in terms {
+            pile.add(*term);
+        }
     }
     condense(&mut piles);
     compress_two(&piles)

@@ -12,8 +12,10 @@ pub(crate) const INFINITY: CompressedPoint = {
     bytes
 };
 
-/// A point that is not the one at infinity.
+/// A point that is not the one at infinity. Aligned, so that each lies in one line of the cache: a
+/// table's entries are read at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(64))]
 pub(crate) struct Affine {
     pub x: FieldElement,
     pub y: FieldElement,
@@ -149,14 +151,16 @@ impl Sum {
             };
             return;
         }
+        // In an order that puts independent multiplications side by side, so that they overlap.
         let pp = p.square();
+        let rr = r.square();
         let ppp = p.mul(pp);
         let q = self.x.mul(pp);
-        let x = r.square().sub(ppp).sub(q.double());
-        self.y = r.mul(q.sub(x)).sub(self.y.mul(ppp));
-        self.x = x;
         self.zz = self.zz.mul(pp);
+        self.x = rr.sub(ppp).sub(q.double());
         self.zzz = self.zzz.mul(ppp);
+        let below = self.y.mul(ppp);
+        self.y = r.mul(q.sub(self.x)).sub(below);
     }
 
     /// The sum with another sum: fourteen multiplications (add-2008-s).

@@ -13,7 +13,7 @@ use crate::point::{Affine, CompressedPoint};
 use crate::small_table::SmallTable;
 
 /// Uses after which points deserve large tables: what building costs is saved within as many more.
-const USES_BEFORE_LARGE: u32 = 8;
+const USES_BEFORE_LARGE: u32 = 32;
 
 /// Large tables make room for others only after so many uses of their shelf without them; or else a
 /// shelf that is too small for its points would do nothing but build.
@@ -90,7 +90,7 @@ pub(crate) struct Shelf<const K: usize> {
 
 impl<const K: usize> Shelf<K> {
     /// A shelf for this many bytes of large tables, and for eight times as many points with small
-    /// ones (a sixteenth of that memory).
+    /// ones (four per cent of that memory).
     pub fn new(large_table_bytes: usize) -> Self {
         let max_large = (large_table_bytes / (K * LargeTable::SIZE)).max(1);
         Self {
@@ -131,7 +131,7 @@ impl<const K: usize> Shelf<K> {
         !self.waiting.lock().is_empty()
     }
 
-    /// Builds the large tables that are due. Takes about half a millisecond for each.
+    /// Builds the large tables that are due. Takes about a millisecond for each.
     pub fn build_waiting(&self) {
         loop {
             // A statement of its own, so that the lock is not held while building.

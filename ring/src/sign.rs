@@ -49,7 +49,7 @@ pub fn sign(
     };
     let contribute = |index: usize, response: Scalar, c: Scalar| {
         let (response, c) = (halves(response), halves(c));
-        sums_of([
+        sums_of(&[
             [Term::large(generator(), response), Term::small(&keys[index].1, c)],
             [
                 Term::small(&hashed_tables[index], response),

@@ -32,13 +32,13 @@ pub enum VerifyError {
 /// How much memory a [`Verifier`] may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of large tables: half a mebibyte for each key that is often in a ring, a quarter for
-    /// each that often signs. A key's small ones take some 4 KiB.
+    /// Bytes of large tables: 832 KiB for each key that is often in a ring, 416 KiB for each that
+    /// often signs. A key's small ones take some 4 KiB.
     pub table_bytes: usize,
 }
 
 impl Default for Limits {
-    /// 256 MiB: 384 keys in rings and 256 signers with large tables.
+    /// 256 MiB: 236 keys in rings and 157 signers with large tables.
     fn default() -> Self {
         Self { table_bytes: 256 << 20 }
     }
@@ -71,8 +71,10 @@ pub struct Verifier {
 const TOGETHER: usize = 8;
 
 impl Verifier {
-    /// A verifier that remembers nothing yet.
+    /// A verifier that remembers nothing yet. The process's first builds the generator's table, in
+    /// some milliseconds.
     pub fn new(limits: Limits) -> Self {
+        generator();
         let for_key_images = limits.table_bytes / 4;
         Self {
             members: Shelf::new(limits.table_bytes - for_key_images),
@@ -116,10 +118,9 @@ impl Verifier {
         Ok(())
     }
 
-    /// Builds the large tables of keys that will soon be in rings: about a millisecond for each key
-    /// that has none and finds room.
+    /// Builds the large tables of keys that will soon be in rings: about two milliseconds for each
+    /// key that has none and finds room.
     pub fn warm(&self, keys: &[PublicKey]) {
-        generator();
         for key in keys {
             self.members.build(key.as_bytes(), &self.member(key));
         }
@@ -130,8 +131,8 @@ impl Verifier {
         self.members.is_waiting() || self.key_images.is_waiting()
     }
 
-    /// Builds the large tables that are due: a quarter to a whole millisecond for each key. For a
-    /// thread that may block.
+    /// Builds the large tables that are due: one or two milliseconds for each key. For a thread that
+    /// may block.
     pub fn build_pending(&self) {
         self.members.build_waiting();
         self.key_images.build_waiting();

@@ -42,9 +42,24 @@ vectors: ## Check golden vectors: make vectors VECTORS=DIR
 e2e: tools binaries ## The whole way on the real chain (needs Go 1.26): ends with a JSON line
 	$(BINARIES)/e2e --chain real --relays $(RELAYS) --sessions $(SESSIONS)
 
+IAI_VERSION := $(shell sed -n '/^name = "iai-callgrind"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
+IAI_RUNNER := $(CURDIR)/target/tools/bin/iai-callgrind-runner
+
+$(IAI_RUNNER):
+	cargo install iai-callgrind-runner --version $(IAI_VERSION) --locked --root target/tools
+
 .PHONY: bench
-bench: ## Measure: criterion, instruction counts, and a loopback load beside a raw proxy
-	deploy/bench
+bench: $(IAI_RUNNER) ## Measure: times, instruction counts, and a loopback load beside a raw proxy
+	@deploy/install-tools redis-server valgrind
+	cargo bench --locked -p pocket-ring --bench ring
+	cargo bench --locked -p pocket-protocol --bench relay_hash
+	cargo bench --locked -p pocket-smst --bench smst
+	cargo bench --locked -p pocket-keys --bench sign
+	IAI_CALLGRIND_RUNNER=$(IAI_RUNNER) cargo bench --locked -p pocket-ring --bench ring_instructions
+	IAI_CALLGRIND_RUNNER=$(IAI_RUNNER) cargo bench --locked -p pocket-protocol --bench relay_hash_instructions
+	IAI_CALLGRIND_RUNNER=$(IAI_RUNNER) cargo bench --locked -p pocket-smst --bench smst_instructions
+	cargo bench --locked -p pocket-relayer --bench loopback
+	cargo bench --locked -p pocket-relayer --bench loopback -- 10000 8 500
 
 .PHONY: lint
 lint: ## Formatting, clippy and documentation, with warnings as errors

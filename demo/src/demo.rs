@@ -153,7 +153,6 @@ async fn play(options: DemoOptions) -> Result<Summary, DemoError> {
         let _ = view.show(scene);
     })
     .await;
-    drop(view);
     stage.stop().await;
     devnet.shutdown().await;
     Ok(Summary { finale: finale? })

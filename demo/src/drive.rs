@@ -19,7 +19,7 @@ const IN_FLIGHT: usize = 64;
 const ATTEMPTS: u32 = 5;
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(200);
 /// Without a block for so long there is nothing to wait for.
-pub(crate) const STALLED_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const STALLED_AFTER: Duration = Duration::from_mins(1);
 /// Relays of one block are spread over this much of the time to the next.
 const PART_OF_BLOCK: f64 = 0.9;
 

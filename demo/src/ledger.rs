@@ -23,7 +23,7 @@ pub enum Outcome {
     Settled {
         /// What the supplier's shareholders got.
         earned: Upokt,
-        /// Whether the chain wanted a proof.
+        /// Whether the settlement drew that a proof is needed, see [`ClaimFate::proof_required`].
         proof_required: bool,
     },
     /// Not paid: a required proof was missing or wrong.
@@ -59,12 +59,17 @@ impl ClaimFate {
         self.proof_verdict == Some(Ok(()))
     }
 
-    /// The settlement asked for a proof, whether there was one or not. `None` until it is settled.
+    /// Whether the chain wanted a proof, be there one or not. Known when a proof is included, for the chain takes
+    /// none that it does not want, or else at the settlement. The settlement alone does not tell: it draws again, by a
+    /// hash of the claim that the verdict over its proof has changed (spec: claims-and-proofs.md §5).
     pub fn proof_required(&self) -> Option<bool> {
+        if self.proof_included {
+            return Some(true);
+        }
         match self.outcome.as_ref()? {
             Outcome::Settled { proof_required, .. } => Some(*proof_required),
             Outcome::Expired { .. } => Some(true),
-            Outcome::Discarded { .. } => Some(self.proof_included),
+            Outcome::Discarded { .. } => Some(false),
         }
     }
 }
@@ -263,6 +268,16 @@ mod tests {
         ledger.record(12, &block(1, vec![created("\"7\"")], vec![]));
         assert_eq!(ledger.claims().len(), 0);
         assert_eq!(ledger.failed()[0].log, "undefined 1: no");
+    }
+
+    #[test]
+    fn proof_that_the_chain_took_was_required_whatever_the_settlement_draws() {
+        let mut ledger = Ledger::default();
+        let submitted = event("pocket.proof.EventProofSubmitted", &[]);
+        ledger.record(16, &block(0, vec![created("\"7\""), submitted], vec![]));
+        let settled = event("pocket.tokenomics.EventClaimSettled", &[("proof_requirement_int", "0")]);
+        ledger.record(20, &block(0, vec![], vec![settled]));
+        assert_eq!(ledger.claims().next().unwrap().1.proof_required(), Some(true));
     }
 
     #[test]

@@ -17,11 +17,11 @@ pub struct Tally {
     pub claims: u64,
     /// Claims that were settled: paid.
     pub settled: u64,
-    /// Settled or expired claims for which the chain wanted a proof.
+    /// Claims for which the chain wanted a proof, as far as it is known yet.
     pub proofs_required: u64,
     /// Proofs that the chain found valid.
     pub proofs_accepted: u64,
-    /// Of those, proofs that the settlement turned out to want.
+    /// Claims for which a proof was wanted and found valid.
     pub required_proofs_accepted: u64,
     /// Claims that ended unpaid.
     pub expired: u64,

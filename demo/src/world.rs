@@ -7,7 +7,7 @@ use pocket_protocol::ServiceId;
 /// A chain, and those on it who play: a set-up that the stage has no part in.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// CometBFT RPC, `http://host:port`.
+    /// `CometBFT` RPC, `http://host:port`.
     pub rpc_url: String,
     /// gRPC in plain text, `http://host:port`.
     pub grpc_url: String,

@@ -72,20 +72,18 @@ impl Localnet {
         }
         let told: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
         let url = |name: &str| told[name].as_str().map(str::to_owned);
-        match (url("rpc_url"), url("grpc_url")) {
-            (Some(rpc_url), Some(grpc_url)) => Ok(Self {
-                harness,
-                rpc_url,
-                grpc_url,
-            }),
-            _ => {
-                end(&mut harness);
-                Err(LocalnetError::Unclear(line))
-            }
-        }
+        let (Some(rpc_url), Some(grpc_url)) = (url("rpc_url"), url("grpc_url")) else {
+            end(&mut harness);
+            return Err(LocalnetError::Unclear(line));
+        };
+        Ok(Self {
+            harness,
+            rpc_url,
+            grpc_url,
+        })
     }
 
-    /// CometBFT RPC.
+    /// `CometBFT` RPC.
     pub fn rpc_url(&self) -> &str {
         &self.rpc_url
     }

@@ -29,7 +29,11 @@ async fn block(chain: &Devnet, height: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn relays_answered_while_redis_is_away_are_claimed() {
-    let chain = devnet(&Localnet::default()).await;
+    let genesis = Localnet {
+        suppliers: 2,
+        ..Localnet::default()
+    };
+    let chain = devnet(&genesis).await;
     let stage = Stage::start(World::devnet(&chain, 2)).await.unwrap();
     let scenes = watch::Sender::default();
     let weather = async {
@@ -57,6 +61,7 @@ async fn relays_answered_while_redis_is_away_are_claimed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_are_made_in_time_although_the_chain_was_away() {
     let genesis = Localnet {
+        suppliers: 2,
         // Room for the outage: what the chain does not hear in time it does not pay.
         claim_window: 10,
         ..Localnet::default()
@@ -93,7 +98,11 @@ async fn claims_are_made_in_time_although_the_chain_was_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn relay_that_a_dead_backend_failed_is_not_claimed() {
-    let chain = devnet(&Localnet::default()).await;
+    let genesis = Localnet {
+        suppliers: 1,
+        ..Localnet::default()
+    };
+    let chain = devnet(&genesis).await;
     let stage = Stage::start(World::devnet(&chain, 1)).await.unwrap();
     let client = stage.client().unwrap();
     let payload = BackendCall::usual(RpcType::JsonRpc).payload();

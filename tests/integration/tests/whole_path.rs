@@ -9,7 +9,11 @@ use tokio::sync::watch;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answered_relay_is_claimed_and_proven() {
-    let chain = devnet(&Localnet::default()).await;
+    let genesis = Localnet {
+        suppliers: 2,
+        ..Localnet::default()
+    };
+    let chain = devnet(&genesis).await;
     let stage = Stage::start(World::devnet(&chain, 2)).await.unwrap();
     let plan = Plan {
         relays: 200,
@@ -40,6 +44,7 @@ async fn every_answered_relay_is_claimed_and_proven() {
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_that_need_no_proof_are_paid_without_one() {
     let genesis = Localnet {
+        suppliers: 1,
         proof_probability: 0.0,
         ..Localnet::default()
     };

@@ -187,12 +187,8 @@ impl Worker {
     /// The weight of a session's relays: what the chain says, or the relayer while the chain is away.
     /// The claim is checked against the chain before it is sent.
     async fn units_per_relay(&self, record: &SessionRecord, told: u64) -> u64 {
-        match self
-            .deps
-            .chain
-            .compute_units_at(record.service.as_str(), record.start)
-            .await
-        {
+        let units = self.deps.chain.compute_units_at(record.service.as_str(), record.start);
+        match self.ask(units).await {
             Ok(units) => units.0,
             Err(error) => {
                 tracing::warn!(%error, service = %record.service, told, "compute units are taken from the relayer");

@@ -45,7 +45,7 @@ impl Worker {
             return Ok(Some(root));
         }
         let units = self.deps.chain.compute_units_at(record.service.as_str(), record.start);
-        let units = match units.await {
+        let units = match self.ask(units).await {
             Ok(units) => units.0,
             Err(error) => {
                 tracing::warn!(%error, session = %id, "the weight of a session's relays is not known yet");

@@ -45,7 +45,7 @@ impl Session {
 
     /// Whether something can be done for it before the next block comes.
     pub fn is_pressing(&self, height: Height) -> bool {
-        if self.busy {
+        if self.busy || height < self.record.end {
             return false;
         }
         let drains = self.record.state == SessionState::Active

@@ -103,7 +103,7 @@ impl Worker {
         let mut blocks: HashMap<Height, Option<Option<BlockResults>>> = HashMap::new();
         for (height, id) in over {
             if let Entry::Vacant(block) = blocks.entry(height) {
-                let results = results(&self.deps.chain, height).await;
+                let results = self.ask(results(&self.deps.chain, height)).await;
                 let results = results.inspect_err(|error| {
                     tracing::warn!(%error, %height, "the settlement of a block is not known yet");
                 });

@@ -1,6 +1,6 @@
 //! One supplier's sessions: a task that owns them, takes their relays in and walks them through the lifecycle.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use crate::{Deps, Settings, registry};
 
 /// Between two looks at sessions that wait for something else than a block.
 const LOOK: Duration = Duration::from_millis(200);
+/// Longest wait for an answer of the chain that relays have to wait for too.
+const CHAIN_PATIENCE: Duration = Duration::from_secs(3);
 /// Batches read ahead of the one that is taken in.
 const READ_AHEAD: usize = 2;
 
@@ -109,7 +111,7 @@ impl Worker {
                     self.at_height(height).await?;
                     self.refresh_registry(height).await?;
                 }
-                Some(batch) = batches.recv() => self.take_in(batch).await?,
+                batch = batches.recv() => self.take_in(batch.ok_or(WorkError::Panicked)?).await?,
                 _ = look.tick() => {
                     let height = self.deps.feed.height();
                     if self.sessions.values().any(|session| session.is_pressing(height)) {
@@ -141,14 +143,16 @@ impl Worker {
     /// Takes every session as far as it gets at this height.
     async fn at_height(&mut self, height: Height) -> Result<(), WorkError> {
         let (mut claims, mut proofs, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        self.find_windows(height).await;
         for id in self.sessions.keys().cloned().collect::<Vec<_>>() {
-            let Some(windows) = self.windows(&id, height).await else {
+            let session = self.session_mut(&id);
+            let Some(windows) = session.windows else {
                 continue;
             };
-            let session = &self.sessions[&id];
             if session.busy || session.again_at.is_some_and(|at| at > Instant::now()) {
                 continue;
             }
+            session.again_at = None;
             let drained = self.is_drained(&id, height, &windows).await?;
             let effect = self
                 .apply(
@@ -183,17 +187,35 @@ impl Worker {
         Ok(())
     }
 
-    /// A session's windows, by the parameters at its end; nothing moves before they are known.
-    async fn windows(&mut self, id: &SessionId, height: Height) -> Option<Windows> {
-        let session = self.sessions.get_mut(id)?;
-        let end = session.record.end;
-        if session.windows.is_none() && height >= end {
-            match self.deps.chain.shared_params_at(end).await {
-                Ok(params) => session.windows = Some(Windows::of(&params, end)),
-                Err(error) => tracing::warn!(%error, %end, "the parameters at a session's end are not known yet"),
+    /// Finds the windows of sessions that are over, by the parameters at their end; nothing moves before
+    /// they are known.
+    async fn find_windows(&mut self, height: Height) {
+        let unknown = |session: &&mut Session| session.windows.is_none() && session.record.end <= height;
+        let ends: BTreeSet<Height> = self
+            .sessions
+            .values_mut()
+            .filter(unknown)
+            .map(|session| session.record.end)
+            .collect();
+        for end in ends {
+            let params = self.ask(self.deps.chain.shared_params_at(end)).await;
+            for session in self.sessions.values_mut().filter(|session| session.record.end == end) {
+                match &params {
+                    Ok(params) => session.windows = Some(Windows::of(params, end)),
+                    Err(_) => session.try_later(),
+                }
+            }
+            if let Err(error) = params {
+                tracing::warn!(%error, %end, "the parameters at a session's end are not known yet");
+                return;
             }
         }
-        session.windows
+    }
+
+    /// An answer of the chain, if it comes soon: relays must not wait for a node that hangs.
+    pub(crate) async fn ask<T>(&self, answer: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
+        let late = |_| Err(QueryError::Unavailable("no answer in time".to_owned()));
+        tokio::time::timeout(CHAIN_PATIENCE, answer).await.unwrap_or_else(late)
     }
 
     /// Whether every relay of the session that was ever answered is in its tree: all live relayers said
@@ -333,7 +355,8 @@ impl Worker {
         {
             return Ok(());
         }
-        match registry::entry(&self.deps.chain, &self.supplier, height, &self.settings.instance).await {
+        let entry = registry::entry(&self.deps.chain, &self.supplier, height, &self.settings.instance);
+        match self.ask(entry).await {
             Ok(entry) => {
                 self.retry("write the registry", |store, _, _| {
                     let entry = &entry;

@@ -2,7 +2,7 @@
 
 use pocket_proto::pocket::ha::MinedRelayMessage;
 
-use crate::world::{World, session};
+use crate::world::{Relayer, World, session};
 
 const SUPPLIER: &[&str] = &["supplier1"];
 
@@ -91,7 +91,7 @@ async fn relays_of_a_wrong_weight_are_weighed_again_before_they_are_claimed() {
     // The relayer's word is taken while the chain is away.
     world.shut_chain();
     let relays = relayer.mine(&header, "supplier1", "app1", 5);
-    let part = relayer.remember(&mut world, &header, "supplier1", &relays);
+    let part = Relayer::remember(&mut world, &header, "supplier1", &relays);
     let wrong: Vec<_> = relays
         .into_iter()
         .map(|relay| MinedRelayMessage {

@@ -6,7 +6,7 @@ use pocket_proto::pocket::ha::MinedRelayMessage;
 use pocket_store::SupplierStatus;
 use prost::Message as _;
 
-use crate::world::{World, address, localnet, session};
+use crate::world::{Relayer, World, address, localnet, session};
 
 #[tokio::test]
 async fn relays_of_two_suppliers_and_two_sessions_are_claimed_proven_and_settled() {
@@ -43,12 +43,28 @@ async fn sessions_follow_each_other() {
 }
 
 #[tokio::test]
+async fn one_batch_may_hold_relays_of_many_sessions() {
+    let mut world = World::new().await;
+    let mut relayer = world.relayer();
+    for _ in 0..3 {
+        for application in ["app1", "app2", "app3", "app4"] {
+            relayer.serve(&mut world, "supplier1", application, 2).await;
+        }
+    }
+    let _miner = world.miner("one", &["supplier1"]);
+    world.walk_to_settlement().await;
+    assert_eq!(world.served.len(), 4);
+    world.assert_all_settled();
+    world.assert_each_claimed_once();
+}
+
+#[tokio::test]
 async fn relay_that_is_delivered_twice_counts_once() {
     let mut world = World::new().await;
     let mut relayer = world.relayer();
     let header = session(&world, "app1");
     let messages = relayer.mine(&header, "supplier1", "app1", 3);
-    let part = relayer.remember(&mut world, &header, "supplier1", &messages);
+    let part = Relayer::remember(&mut world, &header, "supplier1", &messages);
     let entries: Vec<Bytes> = messages.iter().map(|message| message.encode_to_vec().into()).collect();
     relayer.append("supplier1", entries.clone()).await;
     relayer.append("supplier1", entries.clone()).await;
@@ -207,7 +223,7 @@ async fn proof_that_the_chain_refuses_does_not_take_the_others_of_its_batch_with
     let mut message = relayer.mine(&header, "supplier1", "app2", 1).remove(0);
     message.relay_bytes = Bytes::from_static(b"\xff no relay");
     message.relay_hash = crate::world::sha256(&message.relay_bytes);
-    let refused = relayer.remember(&mut world, &header, "supplier1", std::slice::from_ref(&message));
+    let refused = Relayer::remember(&mut world, &header, "supplier1", std::slice::from_ref(&message));
     relayer.append("supplier1", [message.encode_to_vec().into()]).await;
     world.until_taken_in().await;
     world.walk_to(10).await;

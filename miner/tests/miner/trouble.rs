@@ -1,6 +1,6 @@
 //! Redis, the chain or the mempool out of reach.
 
-use crate::world::World;
+use crate::world::{Relayer, World};
 
 #[tokio::test]
 async fn redis_that_is_away_for_a_while_loses_no_relay() {
@@ -11,7 +11,7 @@ async fn redis_that_is_away_for_a_while_loses_no_relay() {
     let header = crate::world::session(&world, "app1");
     for _ in 0..2 {
         let relays = relayer.mine(&header, "supplier1", "app1", 3);
-        relayer.remember(&mut world, &header, "supplier1", &relays);
+        Relayer::remember(&mut world, &header, "supplier1", &relays);
         world.stop_redis();
         tokio::join!(relayer.append_relays("supplier1", &relays), world.start_redis());
     }

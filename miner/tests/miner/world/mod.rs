@@ -1,36 +1,32 @@
 //! A chain whose blocks the test makes, a Redis, a relayer that needs no client, and miners.
 
+mod checks;
 mod gate;
+mod miners;
 mod relayer;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
 use pocket_devnet::{Actor, Devnet, DevnetConfig, Genesis, Localnet};
-use pocket_keys::{KeySet, SigningKey};
-use pocket_miner::{Deps, Metrics, Miner, Settings};
 use pocket_proto::pocket::proof::{Claim, ClaimProofStatus};
 use pocket_protocol::claim::ProofRequirement;
 use pocket_protocol::{Height, SessionId, SupplierAddress, Windows};
-use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
-use pocket_smst::{Leaf, Tree};
+use pocket_smst::Leaf;
 use pocket_store::{LeaseKind, PrivateRedis, SessionRecord, Store, StoreConfig};
-use pocket_tx::{TxConfig, TxSender};
-use prometheus::Registry;
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::EnvFilter;
 
 use gate::Gate;
+pub use miners::RunningMiner;
 pub use relayer::{Relayer, session};
 
 /// Longest wait for something that is to happen: far beyond what a loaded machine needs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(5);
-pub const LEASE: Duration = Duration::from_millis(700);
 
 /// Sessions of 4 blocks, the first from 1; its claims in blocks 6 to 10, its proofs in 10 to 14.
 pub fn localnet() -> Localnet {
@@ -93,60 +89,6 @@ impl World {
         }
     }
 
-    /// A miner with the keys of these suppliers.
-    pub fn miner(&self, instance: &str, suppliers: &[&str]) -> RunningMiner {
-        self.miner_with(instance, suppliers, |_| ())
-    }
-
-    pub fn miner_with(&self, instance: &str, suppliers: &[&str], adjust: impl FnOnce(&mut Settings)) -> RunningMiner {
-        let cancel = CancellationToken::new();
-        let retry = RetryPolicy {
-            attempts: 2,
-            first_wait: Duration::from_millis(10),
-            longest_wait: Duration::from_millis(50),
-        };
-        let node = NodeConfig {
-            retry,
-            ..NodeConfig::new(self.rpc.url(), self.grpc.url())
-        };
-        let chain = ChainClient::new(node).unwrap();
-        let timing = FeedTiming {
-            poll: Duration::from_millis(20),
-            reconnect: retry,
-            ..FeedTiming::default()
-        };
-        let (feed, feed_task) = BlockFeed::start_with(chain.clone(), timing, cancel.clone());
-        let keys = KeySet::from_iter(suppliers.iter().map(|name| key(name)));
-        let registry = Registry::new();
-        let deps = Deps {
-            tx: TxSender::new(chain.clone(), keys.clone(), TxConfig::default()),
-            chain,
-            feed,
-            store: Store::new(StoreConfig::at(format!("redis://127.0.0.1:{}", self.redis_port))).unwrap(),
-            keys,
-            metrics: Metrics::register(&registry).unwrap(),
-        };
-        let mut settings = Settings {
-            instance: instance.to_owned(),
-            batch: 100,
-            block: Duration::from_millis(50),
-            lease_ttl: LEASE,
-            renew_interval: Duration::from_millis(50),
-            registry_interval: Duration::MAX,
-            keep_seconds: 600,
-            tree_bytes: 1 << 20,
-            claims_a_transaction: 50,
-            proofs_a_transaction: 20,
-        };
-        adjust(&mut settings);
-        RunningMiner {
-            miner: Miner::start(settings, deps, cancel.clone()),
-            cancel,
-            registry,
-            _feed: AbortOnDropHandle::new(feed_task),
-        }
-    }
-
     /// A relayer that tells no watermark before it is asked to.
     pub fn relayer(&self) -> Relayer {
         Relayer::new(self.store.clone())
@@ -178,7 +120,8 @@ impl World {
     async fn describe(&self) -> String {
         let mut text = String::new();
         for part in self.served.keys() {
-            text.push_str(&format!("{:?}\n{:?}\n", self.claim(part), self.record(part).await));
+            let record = self.record(part).await;
+            writeln!(text, "{:?}\n{record:?}", self.claim(part)).expect("a string takes all");
         }
         text
     }
@@ -287,53 +230,6 @@ impl World {
         next.0 > windows.proof_open.0 && next <= windows.proof_close && !validated && required()
     }
 
-    /// The root that the claim of a part must have.
-    pub fn root_of(&self, part: &Part) -> Vec<u8> {
-        let root = Tree::from_leaves(self.served[part].iter().cloned()).root();
-        root.as_ref().to_vec()
-    }
-
-    /// All events of a kind since the start, by the end of its name.
-    pub fn events(&self, kind: &str) -> Vec<pocket_devnet::chain::Event> {
-        self.devnet.read(|chain| {
-            let blocks = chain.blocks().flat_map(|block| {
-                let results = block.results.iter().filter(|result| result.code == 0);
-                results.flat_map(|result| &result.events).chain(&block.events)
-            });
-            let named = blocks.filter(|event| event.kind.rsplit('.').next() == Some(kind));
-            named.cloned().collect()
-        })
-    }
-
-    /// Each part was claimed once with all of its relays, and settled; nothing else was, and nobody is slashed.
-    pub fn assert_all_settled(&self) {
-        for kind in ["EventSupplierSlashed", "EventClaimExpired", "EventClaimDiscarded"] {
-            assert_eq!(self.events(kind), [], "{kind}");
-        }
-        let (created, settled) = (self.events("EventClaimCreated"), self.events("EventClaimSettled"));
-        assert_eq!(created.len(), self.served.len(), "each part is claimed once");
-        assert_eq!(settled.len(), self.served.len(), "each claim is settled");
-        for (part, leaves) in &self.served {
-            let of_part = |event: &&pocket_devnet::chain::Event| {
-                event.value("session_id").as_deref() == Some(&part.session)
-                    && event.value("supplier_operator_address").as_deref() == Some(&part.supplier)
-            };
-            let event = settled.iter().find(of_part).expect("the part is settled");
-            let expected = Tree::from_leaves(leaves.iter().cloned()).root();
-            assert_eq!(event.value("num_relays"), Some(expected.count().to_string()));
-            assert_eq!(
-                self.claimed_root(part),
-                self.root_of(part),
-                "the claim is of what was served"
-            );
-        }
-    }
-
-    /// No claim was sent a second time.
-    pub fn assert_each_claimed_once(&self) {
-        assert_eq!(self.events("EventClaimUpdated"), []);
-    }
-
     /// Cuts the miners off from the chain.
     pub fn shut_chain(&self) {
         self.rpc.shut();
@@ -353,7 +249,7 @@ impl World {
     }
 
     pub async fn delete(&self, key: &str) {
-        self.raw::<()>(redis::cmd("DEL").arg(key)).await
+        self.raw::<()>(redis::cmd("DEL").arg(key)).await;
     }
 
     /// The stored nodes of a part's tree, by digest in hex.
@@ -364,12 +260,12 @@ impl World {
 
     pub async fn remove_node(&self, part: &Part, digest: &str) {
         self.raw::<()>(redis::cmd("HDEL").arg(self.nodes_key(part)).arg(digest))
-            .await
+            .await;
     }
 
     pub async fn write_node(&self, part: &Part, digest: &str, node: &[u8]) {
         self.raw::<()>(redis::cmd("HSET").arg(self.nodes_key(part)).arg(digest).arg(node))
-            .await
+            .await;
     }
 
     fn nodes_key(&self, part: &Part) -> String {
@@ -383,66 +279,6 @@ impl World {
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         command.query_async(&mut connection).await.unwrap()
     }
-
-    /// The root of the claim that the chain held last.
-    pub fn claimed_root(&self, part: &Part) -> Vec<u8> {
-        self.devnet.read(|chain| {
-            let mut heights = (0..=chain.height()).rev();
-            let claim = heights.find_map(|height| {
-                let view = chain.view_at(height)?;
-                view.state.claim(&part.session, &part.supplier).cloned()
-            });
-            claim.expect("there was a claim").root_hash.to_vec()
-        })
-    }
-}
-
-pub struct RunningMiner {
-    miner: Miner,
-    cancel: CancellationToken,
-    registry: Registry,
-    _feed: AbortOnDropHandle<()>,
-}
-
-impl RunningMiner {
-    /// Stops as on SIGTERM.
-    pub async fn stop(self) {
-        self.cancel.cancel();
-        self.miner.stopped().await;
-    }
-
-    /// Stops as on SIGKILL: leases stay until they expire.
-    pub fn crash(self) {
-        drop(self.miner);
-        self.cancel.cancel();
-    }
-
-    /// A gauge without labels.
-    pub fn gauge(&self, name: &str) -> i64 {
-        let families = self.registry.gather();
-        let family = families
-            .iter()
-            .find(|family| family.name() == format!("ha_miner_{name}"));
-        family.map_or(0, |family| family.get_metric()[0].get_gauge().get_value() as i64)
-    }
-
-    /// Sum of a counter over those series that have all of these label values.
-    pub fn counted(&self, name: &str, labels: &[&str]) -> u64 {
-        let families = self.registry.gather();
-        let family = families
-            .iter()
-            .find(|family| family.name() == format!("ha_miner_{name}"));
-        let series = family.into_iter().flat_map(|family| family.get_metric());
-        let matching = series.filter(|series| {
-            let values: Vec<&str> = series.get_label().iter().map(|label| label.value()).collect();
-            labels.iter().all(|label| values.contains(label))
-        });
-        matching.map(|series| series.get_counter().get_value() as u64).sum()
-    }
-}
-
-fn key(name: &str) -> SigningKey {
-    SigningKey::from_bytes(&Actor::named(name).private_key).unwrap()
 }
 
 pub fn address(name: &str) -> SupplierAddress {

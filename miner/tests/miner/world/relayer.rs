@@ -55,7 +55,7 @@ impl Relayer {
         relays: usize,
     ) -> Part {
         let messages = self.mine(header, supplier, application, relays);
-        let part = self.remember(world, header, supplier, &messages);
+        let part = Self::remember(world, header, supplier, &messages);
         self.append_relays(supplier, &messages).await;
         part
     }
@@ -82,13 +82,7 @@ impl Relayer {
     }
 
     /// Counts relays as answered.
-    pub fn remember(
-        &self,
-        world: &mut World,
-        header: &SessionHeader,
-        supplier: &str,
-        messages: &[MinedRelayMessage],
-    ) -> Part {
+    pub fn remember(world: &mut World, header: &SessionHeader, supplier: &str, messages: &[MinedRelayMessage]) -> Part {
         let part = Part {
             supplier: Actor::named(supplier).address,
             session: header.session_id.clone(),

@@ -1,0 +1,122 @@
+//! Miners that a test starts, stops and lets die.
+
+use std::time::Duration;
+
+use pocket_devnet::Actor;
+use pocket_keys::{KeySet, SigningKey};
+use pocket_miner::{Deps, Metrics, Miner, Settings};
+use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
+use pocket_store::{Store, StoreConfig};
+use pocket_tx::{TxConfig, TxSender};
+use prometheus::Registry;
+use prometheus::proto::{LabelPair, MetricFamily};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::World;
+
+const LEASE: Duration = Duration::from_millis(700);
+
+impl World {
+    /// A miner with the keys of these suppliers.
+    pub fn miner(&self, instance: &str, suppliers: &[&str]) -> RunningMiner {
+        self.miner_with(instance, suppliers, |_| ())
+    }
+
+    pub fn miner_with(&self, instance: &str, suppliers: &[&str], adjust: impl FnOnce(&mut Settings)) -> RunningMiner {
+        let cancel = CancellationToken::new();
+        let retry = RetryPolicy {
+            attempts: 2,
+            first_wait: Duration::from_millis(10),
+            longest_wait: Duration::from_millis(50),
+        };
+        let node = NodeConfig {
+            retry,
+            ..NodeConfig::new(self.rpc.url(), self.grpc.url())
+        };
+        let chain = ChainClient::new(node).unwrap();
+        let timing = FeedTiming {
+            poll: Duration::from_millis(20),
+            reconnect: retry,
+            ..FeedTiming::default()
+        };
+        let (feed, feed_task) = BlockFeed::start_with(chain.clone(), timing, cancel.clone());
+        let keys = suppliers.iter().map(|name| key(name)).collect::<KeySet>();
+        let registry = Registry::new();
+        let deps = Deps {
+            tx: TxSender::new(chain.clone(), keys.clone(), TxConfig::default()),
+            chain,
+            feed,
+            store: Store::new(StoreConfig::at(format!("redis://127.0.0.1:{}", self.redis_port))).unwrap(),
+            keys,
+            metrics: Metrics::register(&registry).unwrap(),
+        };
+        let mut settings = Settings {
+            instance: instance.to_owned(),
+            batch: 100,
+            block: Duration::from_millis(50),
+            lease_ttl: LEASE,
+            renew_interval: Duration::from_millis(50),
+            registry_interval: Duration::MAX,
+            keep_seconds: 600,
+            tree_bytes: 1 << 20,
+            claims_a_transaction: 50,
+            proofs_a_transaction: 20,
+        };
+        adjust(&mut settings);
+        RunningMiner {
+            miner: Miner::start(settings, deps, cancel.clone()),
+            cancel,
+            registry,
+            _feed: AbortOnDropHandle::new(feed_task),
+        }
+    }
+}
+
+pub struct RunningMiner {
+    miner: Miner,
+    cancel: CancellationToken,
+    registry: Registry,
+    _feed: AbortOnDropHandle<()>,
+}
+
+impl RunningMiner {
+    /// Stops as on SIGTERM.
+    pub async fn stop(self) {
+        self.cancel.cancel();
+        self.miner.stopped().await;
+    }
+
+    /// Stops as on SIGKILL: leases stay until they expire.
+    pub fn crash(self) {
+        drop(self.miner);
+        self.cancel.cancel();
+    }
+
+    /// A gauge without labels.
+    pub fn gauge(&self, name: &str) -> i64 {
+        let families = self.registry.gather();
+        let family = families
+            .iter()
+            .find(|family| family.name() == format!("ha_miner_{name}"));
+        family.map_or(0, |family| family.get_metric()[0].get_gauge().get_value() as i64)
+    }
+
+    /// Sum of a counter over those series that have all of these label values.
+    pub fn counted(&self, name: &str, labels: &[&str]) -> u64 {
+        let families = self.registry.gather();
+        let family = families
+            .iter()
+            .find(|family| family.name() == format!("ha_miner_{name}"));
+        let series = family.into_iter().flat_map(MetricFamily::get_metric);
+        let matching = series.filter(|series| {
+            let values: Vec<&str> = series.get_label().iter().map(LabelPair::value).collect();
+            labels.iter().all(|label| values.contains(label))
+        });
+        matching.map(|series| series.get_counter().get_value() as u64).sum()
+    }
+}
+
+fn key(name: &str) -> SigningKey {
+    SigningKey::from_bytes(&Actor::named(name).private_key).unwrap()
+}

@@ -1,18 +1,95 @@
 //! What both halves need, made from their configurations.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use pocket_config::{
-    KeyringBackend, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig, RedisConfig,
+    Environment, KeyringBackend, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig,
+    RedisConfig, ServerConfig,
 };
 use pocket_keys::{KeySet, KeyringSource, Sources};
-use pocket_observability::{LogGuard, LogSettings, start_logs};
-use pocket_query::{ChainClient, NodeConfig, QueryError};
+use pocket_observability::prometheus::Registry;
+use pocket_observability::{LogGuard, LogSettings, ProbeServer, Readiness, start_logs};
+use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
 use pocket_store::{Namespace, Store, StoreConfig};
+use tokio::net::lookup_host;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Password of a keyring of the backend `file`.
 const KEYRING_PASSWORD: &str = "KEYRING_PASSWORD";
+
+/// What both halves work with.
+pub struct Parts {
+    pub keys: KeySet,
+    pub store: Store,
+    pub chain: ChainClient,
+    pub feed: BlockFeed,
+    // The feed outlives what works with it: heights are needed until the last relay is done.
+    end_feed: CancellationToken,
+    following: JoinHandle<()>,
+}
+
+impl Parts {
+    /// Loads keys, and connects to Redis and the chain; both may be away still.
+    pub async fn gather(keys: &KeysConfig, redis: &RedisConfig, node: &PocketNodeConfig) -> anyhow::Result<Self> {
+        let (keys, store, chain) = (load_keys(keys).await?, store(redis).await?, chain(node).await?);
+        let end_feed = CancellationToken::new();
+        let (feed, following) = BlockFeed::start(chain.clone(), end_feed.clone());
+        Ok(Self {
+            keys,
+            store,
+            chain,
+            feed,
+            end_feed,
+            following,
+        })
+    }
+
+    /// Serves metrics and probes on each address until `cancel`.
+    pub async fn probes(
+        &self,
+        servers: &[&ServerConfig],
+        registry: &Registry,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Vec<ProbeServer>> {
+        let feed = self.feed.clone();
+        let ready: Readiness = Arc::new(move || match feed.height().0 {
+            0 => Err("no block of the chain was seen yet".to_owned()),
+            _ => Ok(()),
+        });
+        let mut probes = Vec::new();
+        for server in servers.iter().filter(|server| server.enabled) {
+            let address = lookup_host(server.address.to_string())
+                .await
+                .ok()
+                .and_then(|mut found| found.next());
+            let address = address.with_context(|| format!("{} is no address to listen on", server.address))?;
+            let probe = ProbeServer::start(address, registry.clone(), ready.clone(), cancel.clone()).await;
+            probes.push(probe.with_context(|| format!("cannot listen on {address}"))?);
+        }
+        Ok(probes)
+    }
+
+    /// Ends what was started, after everything that works with it.
+    pub async fn end(self, probes: Vec<ProbeServer>) -> anyhow::Result<()> {
+        for probe in probes {
+            probe.stopped().await;
+        }
+        self.end_feed.cancel();
+        Ok(self.following.await?)
+    }
+}
+
+/// The environment, with what the command line sets above it.
+pub fn environment(redis_url: Option<&str>) -> Environment {
+    let environment = Environment::of_process();
+    match redis_url {
+        Some(url) => environment.replacing("redis.url", url, "--redis-url"),
+        None => environment,
+    }
+}
 
 /// Starts logging as configured.
 pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
@@ -42,7 +119,7 @@ pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
 }
 
 /// A client of the node; a node on another chain than configured is an error, one that is away is not.
-pub async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
+async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
     let chain = ChainClient::new(NodeConfig {
         grpc_insecure: config.grpc_insecure,
         query_timeout: config.query_timeout,
@@ -58,7 +135,7 @@ pub async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
 }
 
 /// Redis; one that is away is not an error.
-pub async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
+async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
     let names = config.namespace.clone();
     let store = Store::new(StoreConfig {
         url: config.url.expose().to_owned(),
@@ -85,7 +162,7 @@ pub async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
 }
 
 /// The operators' keys; files that cannot be read are an error when nothing could be.
-pub async fn keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
+async fn load_keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
     let sources = Sources {
         keys_file: config.keys_file.clone(),
         keys_dir: config.keys_dir.clone(),

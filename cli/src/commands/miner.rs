@@ -2,17 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
-use pocket_config::{Environment, MinerConfig};
+use pocket_config::MinerConfig;
 use pocket_miner::{Deps, Metrics, Miner, Settings};
-use pocket_observability::{ProbeServer, Readiness, prometheus::Registry};
-use pocket_query::BlockFeed;
+use pocket_observability::prometheus::Registry;
 use pocket_tx::{GasPrice, TxConfig, TxSender};
 use tokio_util::sync::CancellationToken;
 
-use crate::{parts, signals};
+use crate::parts::{self, Parts};
+use crate::signals;
 
 /// Claim and prove what relayers served: trees from streams, claims and proofs in their windows.
 #[derive(clap::Args)]
@@ -33,20 +32,13 @@ pub struct Arguments {
 
 /// Runs until a signal.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let mut environment = Environment::of_process();
-    if let Some(url) = &arguments.redis_url {
-        environment = environment.replacing("redis.url", url, "--redis-url");
-    }
+    let environment = parts::environment(arguments.redis_url.as_deref());
     let config = MinerConfig::load_with(&arguments.config, &environment)?;
     let _logs = parts::logs(&config.logging)?;
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
 
-    let keys = parts::keys(&config.keys).await?;
-    let store = parts::store(&config.redis).await?;
-    let chain = parts::chain(&config.pocket_node).await?;
-    let end_feed = CancellationToken::new();
-    let (feed, following) = BlockFeed::start(chain.clone(), end_feed.clone());
+    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
     let registry = Registry::new();
     let tx = TxConfig {
         gas_limit: config.transaction.gas_limit,
@@ -56,40 +48,20 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         ..TxConfig::default()
     };
     let deps = Deps {
-        tx: TxSender::new(chain.clone(), keys.clone(), tx),
-        chain,
-        feed: feed.clone(),
-        store,
-        keys,
+        chain: parts.chain.clone(),
+        feed: parts.feed.clone(),
+        store: parts.store.clone(),
+        keys: parts.keys.clone(),
+        tx: TxSender::new(parts.chain.clone(), parts.keys.clone(), tx),
         metrics: Metrics::register(&registry)?,
     };
-    let instance = arguments
-        .consumer_name
-        .or_else(|| config.redis.consumer_name.clone())
-        .unwrap_or_else(instance);
+    let name = arguments.consumer_name.or_else(|| config.redis.consumer_name.clone());
+    let instance = name.unwrap_or_else(instance);
+    let probes = parts.probes(&[&config.metrics], &registry, &cancel).await?;
     let miner = Miner::start(Settings::of(&config, instance.clone()), deps, cancel.clone());
     tracing::info!(instance, "mining");
-
-    let ready: Readiness = Arc::new(move || match feed.height().0 {
-        0 => Err("no block of the chain was seen yet".to_owned()),
-        _ => Ok(()),
-    });
-    let mut probe = None;
-    if config.metrics.enabled {
-        let address = &config.metrics.address;
-        let address = address
-            .to_string()
-            .parse()
-            .with_context(|| format!("{address} is no address to listen on"))?;
-        let server = ProbeServer::start(address, registry, ready, cancel.clone());
-        probe = Some(server.await.with_context(|| format!("cannot listen on {address}"))?);
-    }
     miner.stopped().await;
-    if let Some(probe) = probe {
-        probe.stopped().await;
-    }
-    end_feed.cancel();
-    following.await?;
+    parts.end(probes).await?;
     Ok(ExitCode::SUCCESS)
 }
 

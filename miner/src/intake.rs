@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures::future::try_join_all;
 use pocket_proto::pocket::ha::MinedRelayMessage;
 use pocket_protocol::{ComputeUnits, SessionId};
-use pocket_smst::{Changes, Insertion, Leaf, Path};
+use pocket_smst::{Changes, Insertion, Leaf, NodeStore as _, Path};
 use pocket_store::{Delivery, SessionCommit, SessionRecord, SessionState, StreamId};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -98,7 +98,11 @@ impl Worker {
         let service = session.record.service.clone();
         self.deps.metrics.consumed(&self.supplier, &service, relays.len());
         if session.record.state != SessionState::Active {
-            self.refuse_late(&session.record, &entries).await?;
+            if self.restore(&session, &relays).await? {
+                self.acknowledge(&entries).await?;
+            } else {
+                self.refuse_late(&session.record, &entries).await?;
+            }
             return Ok(session);
         }
         let tree = match session.tree.take() {
@@ -147,6 +151,39 @@ impl Worker {
             store.commit(&commit).await
         })
         .await
+    }
+
+    /// Stores the leaves of relays that come again because Redis went back to an older state, for the
+    /// repair that the proof will need; `false` if the claimed tree is there and needs nothing.
+    async fn restore(&self, session: &Session, relays: &[MinedRelayMessage]) -> Result<bool, WorkError> {
+        let (id, record) = (&session.record.session, &session.record);
+        let Some(root) = session
+            .claimed_root()
+            .filter(|root| !record.state.is_terminal() && !root.is_empty())
+        else {
+            return Ok(false);
+        };
+        let stored = self
+            .retry("look for a claimed root", |store, _, supplier| async move {
+                store.tree(&supplier, id).get_many(&[root]).await
+            })
+            .await?;
+        if stored.iter().all(Option::is_some) {
+            return Ok(false);
+        }
+        tracing::error!(session = %id, relays = relays.len(), "Redis lost a claimed tree, relays that came again are kept");
+        let leaves = relays.iter().map(|relay| leaf(relay, root.sum() / root.count()));
+        let changes = Changes {
+            set: leaves.map(|leaf| (leaf.digest(), leaf.encoded().clone())).collect(),
+            removed: Vec::new(),
+            root,
+        };
+        self.retry("restore leaves", |store, lease, supplier| {
+            let changes = &changes;
+            async move { store.write_nodes(&lease, &supplier, id, changes).await }
+        })
+        .await?;
+        Ok(true)
     }
 
     async fn refuse_late(&self, record: &SessionRecord, entries: &[StreamId]) -> Result<(), WorkError> {

@@ -18,6 +18,7 @@ pub struct Metrics {
     created: IntCounterVec,
     trees: IntGaugeVec,
     rebuilt: IntCounterVec,
+    leases_lost: IntCounterVec,
     claims: IntCounterVec,
     relays_claimed: IntCounterVec,
     units_claimed: IntCounterVec,
@@ -73,6 +74,11 @@ impl Metrics {
                 "trees_rebuilt_total",
                 "Trees rebuilt from their leaves, by whether the root was the one expected",
                 &["supplier", "service_id", "result"],
+            )?,
+            leases_lost: counter(
+                "leases_lost_total",
+                "Leases that expired here while the supplier was worked",
+                &["supplier"],
             )?,
             claims: counter("claims_submitted_total", "Claims in a block", &by_service)?,
             relays_claimed: counter("relays_claimed_total", "Relays in claims in a block", &by_service)?,
@@ -146,6 +152,10 @@ impl Metrics {
 
     pub(crate) fn active_sessions(&self, supplier: &SupplierAddress, sessions: usize) {
         self.trees.with_label_values(&[supplier.as_str()]).set(sessions as i64);
+    }
+
+    pub(crate) fn lease_lost(&self, supplier: &SupplierAddress) {
+        self.leases_lost.with_label_values(&[supplier.as_str()]).inc();
     }
 
     /// Counts and tells that a tree was built anew from its leaves.

@@ -118,6 +118,7 @@ impl Owner {
             match self.deps.store.renew(lease, self.settings.lease_ttl).await {
                 Ok(()) => {}
                 Err(StoreError::Fenced) => {
+                    self.deps.metrics.lease_lost(&supplier);
                     tracing::warn!(%supplier, "the lease was lost");
                     self.release(&supplier).await;
                 }

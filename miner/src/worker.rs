@@ -69,7 +69,10 @@ impl Worker {
     pub async fn run(mut self) {
         match self.work().await {
             Ok(()) | Err(WorkError::Stopped) => {}
-            Err(WorkError::Fenced) => tracing::warn!(supplier = %self.supplier, "another miner has this supplier now"),
+            Err(WorkError::Fenced) => {
+                self.deps.metrics.lease_lost(&self.supplier);
+                tracing::warn!(supplier = %self.supplier, "another miner has this supplier now");
+            }
             Err(error) => {
                 tracing::error!(supplier = %self.supplier, %error, "work on a supplier stopped, it starts again");
             }

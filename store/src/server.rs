@@ -29,7 +29,8 @@ pub struct PrivateRedis {
 }
 
 impl PrivateRedis {
-    /// Starts a server whose files lie in `folder`; with `persist` it logs every write there.
+    /// Starts a server whose files lie in `folder`; with `persist` it logs every write there before it
+    /// answers, so that nothing it has confirmed is lost when it is killed.
     pub async fn start(folder: &Path, persist: bool) -> Result<Self, PrivateRedisError> {
         // Another process may take the port between our look and the server's: try again then.
         let mut last = io::Error::other("no free port");
@@ -54,6 +55,9 @@ impl PrivateRedis {
                 "",
                 "--appendonly",
                 append,
+                // By default Redis may answer up to two seconds before it writes, on a slow disk.
+                "--appendfsync",
+                "always",
                 "--port",
                 &port.to_string(),
             ])

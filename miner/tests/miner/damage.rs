@@ -68,6 +68,27 @@ async fn leaves_that_are_left_are_claimed_when_some_are_lost() {
 }
 
 #[tokio::test]
+async fn claimed_tree_that_redis_lost_is_proven_when_its_relays_come_again() {
+    let mut world = World::new().await;
+    let (mut relayer, miner) = (world.relayer(), world.miner("one", SUPPLIER));
+    let header = session(&world, "app1");
+    let relays = relayer.mine(&header, "supplier1", "app1", 9);
+    let part = Relayer::remember(&mut world, &header, "supplier1", &relays);
+    relayer.append_relays("supplier1", &relays).await;
+    world.walk_to(9).await;
+    world.until_state(&part, &["claimed"]).await;
+    for (digest, _) in world.nodes(&part).await {
+        world.remove_node(&part, &digest).await;
+    }
+    relayer.append_relays("supplier1", &relays).await;
+    world.until_taken_in().await;
+    assert_eq!(miner.counted("relays_rejected_total", &[]), 0);
+    world.walk_to_settlement().await;
+    world.assert_all_settled();
+    assert_eq!(world.state(&part).await, "proved");
+}
+
+#[tokio::test]
 async fn tree_whose_root_is_lost_is_rebuilt() {
     let mut world = World::new().await;
     let (mut relayer, miner) = (world.relayer(), world.miner("one", SUPPLIER));

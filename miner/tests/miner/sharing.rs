@@ -57,15 +57,16 @@ async fn owner_that_lost_its_lease_writes_nothing() {
 
     let part = relayer.serve(&mut world, "supplier1", "app1", 4).await;
     world
-        .until("the old owner has read the relays", || async {
-            old.counted("relays_consumed_from_stream_total", &[]) > 0
+        .until("the old owner learns that it is none", || async {
+            old.counted("leases_lost_total", &[]) == 1
         })
         .await;
     relayer.serve(&mut world, "supplier1", "app1", 1).await;
-    old.crash();
     assert_eq!(world.record(&part).await, None);
+    assert_eq!(world.nodes(&part).await, []);
     assert_eq!(world.store.stream_length(&supplier).await.unwrap(), 5);
 
+    old.crash();
     world.store.release(&lease).await.unwrap();
     let _new = world.miner("new", &["supplier1"]);
     world.walk_to_settlement().await;

@@ -4,7 +4,7 @@ use crate::world::{Relayer, World};
 
 #[tokio::test]
 async fn redis_that_is_away_for_a_while_loses_no_relay() {
-    let mut world = World::new().await;
+    let mut world = World::durable().await;
     let (mut relayer, _miner) = (world.relayer(), world.miner("one", &["supplier1"]));
     let part = relayer.serve(&mut world, "supplier1", "app1", 3).await;
     world.until_taken_in().await;

@@ -65,6 +65,15 @@ impl World {
     }
 
     pub async fn from_genesis(genesis: Genesis) -> Self {
+        Self::start(genesis, false).await
+    }
+
+    /// A world whose Redis may be stopped and started again.
+    pub async fn durable() -> Self {
+        Self::start(localnet().genesis(), true).await
+    }
+
+    async fn start(genesis: Genesis, persist: bool) -> Self {
         // What the log says is shown with a test that fails, if RUST_LOG asks for it.
         let log = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::from_default_env())
@@ -76,7 +85,7 @@ impl World {
         };
         let devnet = Devnet::start(config).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let redis = PrivateRedis::start(folder.path(), true).await.unwrap();
+        let redis = PrivateRedis::start(folder.path(), persist).await.unwrap();
         Self {
             store: Store::new(StoreConfig::at(redis.url())).unwrap(),
             rpc: Gate::to(&devnet.rpc_url()).await,
@@ -99,7 +108,7 @@ impl World {
         self.redis = None;
     }
 
-    /// Starts Redis where it was, with what it logged.
+    /// Starts the Redis of a durable world where it was, with what it logged.
     pub async fn start_redis(&mut self) {
         let redis = PrivateRedis::start_on(self.redis_port, self.folder.path(), true).await;
         self.redis = Some(redis.unwrap());

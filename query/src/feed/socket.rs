@@ -1,8 +1,9 @@
 //! A subscription to new block headers over WebSocket.
 
 use futures::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::comet::{NewHeader, header_of_event};
@@ -13,40 +14,62 @@ const SUBSCRIBE: &str =
     r#"{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"query":"tm.event='NewBlockHeader'"}}"#;
 
 /// An open subscription; dropped, it is over.
-pub(crate) struct Subscription(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Subscription {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// A header that came before the node's answer to the subscription.
+    early: Option<NewHeader>,
+}
 
 impl Subscription {
-    /// Connects and subscribes; the node's answer to that is the first message.
+    /// Connects and subscribes. Every block after the return is told: the node has confirmed the subscription.
     pub(crate) async fn open(chain: &ChainClient) -> Result<Self, QueryError> {
         let url = chain.0.comet.socket_url();
+        let unavailable = |error: &Error| QueryError::Unavailable(format!("{url}: {}", chain_of(error)));
         let open = async {
-            let (mut socket, _) = tokio_tungstenite::connect_async(url.as_str()).await?;
-            socket.send(Message::text(SUBSCRIBE)).await?;
-            Ok(Self(socket))
+            let (mut socket, _) = tokio_tungstenite::connect_async(url.as_str())
+                .await
+                .map_err(|error| unavailable(&error))?;
+            socket
+                .send(Message::text(SUBSCRIBE))
+                .await
+                .map_err(|error| unavailable(&error))?;
+            let early = loop {
+                let message = next_value(&mut socket).await?;
+                let header = header_of_event(&message)?;
+                if header.is_some() || message.get("result").is_some() {
+                    break header;
+                }
+            };
+            Ok(Self { socket, early })
         };
         tokio::time::timeout(chain.0.config.query_timeout, open)
             .await
             .map_err(|_| QueryError::Unavailable(format!("{url}: no answer in time")))?
-            .map_err(|error: tokio_tungstenite::tungstenite::Error| {
-                QueryError::Unavailable(format!("{url}: {}", chain_of(&error)))
-            })
     }
 
     /// The next header. The library answers the node's pings.
     pub(crate) async fn next(&mut self) -> Result<NewHeader, QueryError> {
+        if let Some(header) = self.early.take() {
+            return Ok(header);
+        }
         loop {
-            let message = match self.0.next().await {
-                Some(Ok(message)) => message,
-                Some(Err(error)) => return Err(QueryError::Unavailable(chain_of(&error))),
-                None => return Err(QueryError::Unavailable("the node closed the socket".into())),
-            };
-            if let Message::Text(text) = message {
-                let value = serde_json::from_str(&text)
-                    .map_err(|error| QueryError::Malformed(format!("block event: {error}")))?;
-                if let Some(header) = header_of_event(&value)? {
-                    return Ok(header);
-                }
+            if let Some(header) = header_of_event(&next_value(&mut self.socket).await?)? {
+                return Ok(header);
             }
+        }
+    }
+}
+
+async fn next_value(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> Result<Value, QueryError> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => {
+                return serde_json::from_str(&text)
+                    .map_err(|error| QueryError::Malformed(format!("block event: {error}")));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(QueryError::Unavailable(chain_of(&error))),
+            None => return Err(QueryError::Unavailable("the node closed the socket".into())),
         }
     }
 }

@@ -19,9 +19,9 @@ use crate::metrics::Metrics;
 use crate::session_context::SessionContext;
 use crate::verify::VerifiedRelay;
 
-/// A signed response. Only [`sign`] makes one.
+/// A signed response. Only [`sign`] and [`sign_stream`] make one.
 pub(crate) struct SignedResponse {
-    /// What the client gets.
+    /// What the client gets; nothing for a stream, whose batches it has.
     pub wire: Bytes,
     response: RelayResponse,
 }
@@ -33,13 +33,29 @@ pub(crate) fn sign(header: &SessionHeader, envelope: Bytes, key: &SigningKey) ->
         return None;
     }
     let hash = payload_hash(&envelope);
+    let response = signed(header, envelope, hash, key);
+    // The one buffer that goes to the socket; the payload is copied into it.
+    let wire = relay::encode_response(&response);
+    Some(SignedResponse { wire, response })
+}
+
+/// Signs a whole stream for mining, by the hash of all its batches' bodies (spec `relay.md` §7.1). The chain looks at
+/// the hash alone.
+pub(crate) fn sign_stream(header: &SessionHeader, hash: [u8; 32], key: &SigningKey) -> SignedResponse {
+    SignedResponse {
+        wire: Bytes::new(),
+        response: signed(header, Bytes::new(), hash, key),
+    }
+}
+
+fn signed(header: &SessionHeader, payload: Bytes, hash: [u8; 32], key: &SigningKey) -> RelayResponse {
     let mut response = RelayResponse {
         meta: Some(RelayResponseMetadata {
-            // Three texts a relay: the message owns them.
+            // Three texts a response: the message owns them.
             session_header: Some(header.clone()),
             supplier_operator_signature: Bytes::new(),
         }),
-        payload: envelope,
+        payload,
         relay_miner_error: None,
         payload_hash: Bytes::copy_from_slice(&hash),
     };
@@ -47,9 +63,7 @@ pub(crate) fn sign(header: &SessionHeader, envelope: Bytes, key: &SigningKey) ->
     if let Some(meta) = &mut response.meta {
         meta.supplier_operator_signature = Bytes::copy_from_slice(&signature);
     }
-    // The one buffer that goes to the socket; the payload is copied into it.
-    let wire = relay::encode_response(&response);
-    Some(SignedResponse { wire, response })
+    response
 }
 
 /// A relay that is both verified and answered. Only [`AnsweredRelay::of`] makes one, from a proof of each.

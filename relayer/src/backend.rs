@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
+use hyper::body::{Body as _, Incoming};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -42,6 +43,34 @@ pub(crate) struct BackendAnswer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
+}
+
+/// What the backend said or begins to say.
+#[derive(Debug)]
+pub(crate) enum BackendReply {
+    /// All of it.
+    Whole(BackendAnswer),
+    /// Its head.
+    Stream(BackendStream),
+}
+
+impl BackendReply {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Whole(answer) => answer.status,
+            Self::Stream(stream) => stream.status,
+        }
+    }
+}
+
+/// An answer that comes line by line. Dropping it closes the connection.
+#[derive(Debug)]
+pub(crate) struct BackendStream {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Incoming,
+    /// When it has to be over.
+    pub deadline: tokio::time::Instant,
 }
 
 /// A backend that cannot be used as it is configured.
@@ -107,7 +136,7 @@ impl Backend {
 
     /// Asks the backend once, within the service's timeouts. A server error is a refusal with its status (spec
     /// `relay.md` §5.10): it is neither signed nor mined.
-    pub async fn ask(&self, forward: Forward) -> Result<BackendAnswer, Refusal> {
+    pub async fn ask(&self, forward: Forward) -> Result<BackendReply, Refusal> {
         let deadline = tokio::time::Instant::now() + self.request_timeout;
         let mut request = Request::new(Full::new(forward.body));
         *request.method_mut() = forward.method;
@@ -124,6 +153,14 @@ impl Backend {
         if head.status.as_u16() >= 500 {
             return Err(Refusal::BackendStatus(head.status));
         }
+        if is_streamed(&head.headers) && !incoming.is_end_stream() {
+            return Ok(BackendReply::Stream(BackendStream {
+                status: head.status,
+                headers: head.headers,
+                body: incoming,
+                deadline,
+            }));
+        }
         let body = tokio::time::timeout_at(deadline, body::collect(incoming, self.answer_limit))
             .await
             .map_err(|_| Refusal::BackendTimeout)?
@@ -137,6 +174,62 @@ impl Backend {
             body,
         };
         compression::decode(&mut answer, self.answer_limit).await?;
-        Ok(answer)
+        Ok(BackendReply::Whole(answer))
+    }
+}
+
+/// Whether an answer is to be passed on line by line: by its media type alone (spec `relay.md` §5.11). A compressed one
+/// has no lines; it is collected and decoded like any other.
+fn is_streamed(headers: &HeaderMap) -> bool {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    let is_plain = headers
+        .get(header::CONTENT_ENCODING)
+        .is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    is_plain
+        && ["text/event-stream", "application/x-ndjson"]
+            .iter()
+            .any(|streamed| media_type.eq_ignore_ascii_case(streamed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(content_type: &'static str, encoding: Option<&'static str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        headers.extend(encoding.map(|encoding| (header::CONTENT_ENCODING, encoding.parse().unwrap())));
+        headers
+    }
+
+    #[test]
+    fn stream_is_known_by_its_media_type_in_any_case_and_with_parameters() {
+        for streamed in [
+            "text/event-stream",
+            "Text/Event-Stream ; charset=utf-8",
+            "APPLICATION/x-ndjson;a=b",
+        ] {
+            assert!(is_streamed(&headers(streamed, None)), "{streamed}");
+            assert!(is_streamed(&headers(streamed, Some("Identity"))), "{streamed}");
+        }
+        for whole in [
+            "application/json",
+            "text/event-streams",
+            "application/json; x=text/event-stream",
+            "",
+        ] {
+            assert!(!is_streamed(&headers(whole, None)), "{whole}");
+        }
+        assert!(!is_streamed(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn compressed_stream_is_no_stream_of_lines() {
+        assert!(!is_streamed(&headers("text/event-stream", Some("gzip"))));
     }
 }

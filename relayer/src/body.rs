@@ -48,7 +48,7 @@ pub(crate) async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, B
 }
 
 /// The next piece that is not empty; trailers are dropped.
-async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
+pub(crate) async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data()
             && !data.is_empty()

@@ -7,6 +7,7 @@
 
 mod answer;
 mod backend;
+mod batches;
 mod body;
 mod compression;
 mod drain;
@@ -22,6 +23,7 @@ mod rpc_type;
 mod server;
 mod service;
 mod session_context;
+mod stream;
 mod supplier_gate;
 mod target;
 mod tls;

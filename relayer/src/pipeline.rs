@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{AnsweredRelay, SignedResponse, sign};
-use crate::backend::{BackendAnswer, Forward};
+use crate::backend::{BackendAnswer, BackendReply, Forward};
 use crate::drain::InFlight;
 use crate::envelope;
 use crate::headers::Parties;
@@ -31,6 +31,7 @@ use crate::metrics::{Metrics, UNKNOWN, observe};
 use crate::received::{ReceivedRelay, Reception};
 use crate::refusal::{Invalid, Refusal, Unavailable};
 use crate::service::Service;
+use crate::stream::{self, Answering, ServedStream};
 use crate::verify::{VerifiedRelay, Verifier};
 
 /// Between two attempts to verify a relay that was answered, when the chain cannot be asked.
@@ -43,15 +44,18 @@ pub(crate) struct Pipeline {
     pub publisher: RelayPublisher<InFlight>,
     pub feed: BlockFeed,
     pub metrics: Metrics,
-    /// Optimistic relays between their answer and their verification.
+    /// Optimistic relays between their answer and their verification, and streams.
     pub afterwards: TaskTracker,
     /// The last moment for those: what is not verified then is dropped.
     pub give_up: CancellationToken,
 }
 
-/// The signed response, encoded.
-pub(crate) struct Served {
-    pub wire: Bytes,
+/// What the client gets.
+pub(crate) enum Served {
+    /// The signed response, encoded.
+    Whole(Bytes),
+    /// Signed batches as they come; the relay is counted and mined at their end.
+    Stream(ServedStream),
 }
 
 impl Pipeline {
@@ -78,10 +82,11 @@ impl Pipeline {
             self.serve_eagerly(relay, envelope, headers).await
         };
         match &served {
-            Ok(served) => {
+            Ok(Served::Stream(_)) => {}
+            Ok(Served::Whole(wire)) => {
                 if let Some(route) = service.route(kind) {
                     route.metrics.served_ok.inc();
-                    route.metrics.response_size.observe(served.wire.len() as f64);
+                    route.metrics.response_size.observe(wire.len() as f64);
                     observe(&route.metrics.relay_latency, started.elapsed());
                 }
             }
@@ -91,7 +96,7 @@ impl Pipeline {
     }
 
     async fn serve_eagerly(
-        &self,
+        self: &Arc<Self>,
         relay: ReceivedRelay,
         envelope: PokthttpRequest,
         headers: &HeaderMap,
@@ -100,12 +105,17 @@ impl Pipeline {
         // Only now: a forged relay that waits for the chain must not take an honest one's place.
         let slot = self.reserve(&verified.relay)?;
         let forward = forward(&verified.relay, envelope, headers, &verified.context.parties)?;
-        let answer = self.ask(&verified.relay, forward).await?;
+        let answer = match self.ask(&verified.relay, forward).await? {
+            BackendReply::Whole(answer) => answer,
+            BackendReply::Stream(stream) => {
+                return stream::begin(self, Answering::Verified(verified), slot, stream).map(Served::Stream);
+            }
+        };
         let signed = sign_answer(&verified.relay, &answer)?;
         let service = verified.relay.service.clone();
         let (answered, wire) = AnsweredRelay::of(verified, signed, slot);
         if self.mine(answered) {
-            Ok(Served { wire })
+            Ok(Served::Whole(wire))
         } else {
             Err(publisher_full(&service))
         }
@@ -120,17 +130,22 @@ impl Pipeline {
         let slot = self.reserve(&relay)?;
         let parties = claimed_parties(&relay)?;
         let forward = forward(&relay, envelope, headers, &parties)?;
-        let answer = self.ask(&relay, forward).await?;
+        let answer = match self.ask(&relay, forward).await? {
+            BackendReply::Whole(answer) => answer,
+            BackendReply::Stream(stream) => {
+                return stream::begin(self, Answering::Trusted(relay), slot, stream).map(Served::Stream);
+            }
+        };
         let signed = sign_answer(&relay, &answer)?;
         let wire = signed.wire.clone();
         let pipeline = self.clone();
         self.afterwards
             .spawn(async move { pipeline.settle(relay, signed, slot).await });
-        Ok(Served { wire })
+        Ok(Served::Whole(wire))
     }
 
     /// Verifies and mines a relay that was answered on trust.
-    async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse, slot: PublishSlot) {
+    pub async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse, slot: PublishSlot) {
         let service = relay.service.clone();
         let dropped = |reason: &str| {
             self.metrics
@@ -190,17 +205,17 @@ impl Pipeline {
         verdict
     }
 
-    async fn ask(&self, relay: &ReceivedRelay, forward: Forward) -> Result<BackendAnswer, Refusal> {
+    async fn ask(&self, relay: &ReceivedRelay, forward: Forward) -> Result<BackendReply, Refusal> {
         let route = relay.route();
         let started = Instant::now();
         let answer = route.backend.ask(forward).await;
         match &answer {
             Ok(answer) => {
                 observe(&route.metrics.backend_latency, started.elapsed());
-                if answer.status == http::StatusCode::OK {
+                if answer.status() == http::StatusCode::OK {
                     route.metrics.backend_ok.inc();
                 } else {
-                    self.count_backend(relay, "success", answer.status.as_str());
+                    self.count_backend(relay, "success", answer.status().as_str());
                 }
             }
             Err(refusal) => {
@@ -221,7 +236,7 @@ impl Pipeline {
     }
 
     /// `false` when the relay was to be mined and the publisher has ended.
-    fn mine(&self, answered: AnsweredRelay) -> bool {
+    pub fn mine(&self, answered: AnsweredRelay) -> bool {
         let Some(mined) = answered.mine() else { return true };
         let published = mined.published_counter(&self.metrics);
         let queued = mined.publish(&self.publisher);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::{self, BodyError};
 use crate::metrics::UNKNOWN;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Served};
 use crate::refusal::Refusal;
+use crate::stream::{ServedStream, SignedStream};
 use crate::{compression, health};
 
 /// Streams that one HTTP/2 connection may have open.
@@ -34,6 +35,9 @@ const HEAD_BYTES: usize = 1 << 20;
 const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 /// After a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a client is sent.
+type Answer = Response<Either<Full<Bytes>, SignedStream>>;
 
 /// What one port serves.
 pub(crate) struct Server {
@@ -121,7 +125,7 @@ impl Server {
     }
 
     /// One request; a panic costs it alone.
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
         let answered = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         answered.unwrap_or_else(|_| {
             tracing::error!("a relay's handler panicked");
@@ -129,14 +133,14 @@ impl Server {
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             let plain = HeaderValue::from_static("text/plain; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, plain);
-            response
+            response.map(Either::Left)
         })
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn route(&self, request: Request<Incoming>) -> Answer {
         let height = self.pipeline.feed.height();
         if let Some(health) = health::answer(request.uri().path(), &self.pipeline.reception.services, height) {
-            return health;
+            return health.map(Either::Left);
         }
         // Any method and any path is a relay: what counts is the body.
         let is_http2 = request.version() == Version::HTTP_2;
@@ -155,10 +159,11 @@ impl Server {
             }
         };
         match served {
-            Ok(served) => self.success(&head.headers, served.wire).await,
+            Ok(Served::Whole(wire)) => self.success(&head.headers, wire).await.map(Either::Left),
+            Ok(Served::Stream(stream)) => streamed(stream, is_http2),
             Err(refusal) => {
                 tracing::debug!(?refusal, "relay refused");
-                refusal.response()
+                refusal.response().map(Either::Left)
             }
         }
     }
@@ -189,6 +194,18 @@ impl Server {
             Ok(Err(BodyError::Broken)) | Err(_) => Err(Refusal::UnreadableBody),
         }
     }
+}
+
+/// A stream's head is the backend's. Over HTTP/1.1 its connection ends with it, as the peer's does.
+fn streamed(stream: ServedStream, is_http2: bool) -> Answer {
+    let mut response = Response::new(Either::Right(stream.body));
+    *response.status_mut() = stream.status;
+    *response.headers_mut() = stream.headers;
+    if !is_http2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 /// The client's `Accept`, as the peer echoes it; it says nothing about the bytes, which are protobuf.

@@ -116,18 +116,23 @@ impl Reply {
     /// The answer inside, once its signature and hash are found to be right.
     pub fn answer(&self, supplier: &str) -> PokthttpResponse {
         assert_eq!(self.status, StatusCode::OK, "{:?}", self.body);
-        let response = RelayResponse::decode(self.body.clone()).unwrap();
-        let meta = response.meta.as_ref().unwrap();
-        let hash = received_response_signable_hash(&response, &self.body);
-        verify_response(
-            &hash,
-            &Actor::named(supplier).public_key,
-            &meta.supplier_operator_signature,
-        )
-        .unwrap();
-        assert_eq!(response.payload_hash[..], payload_hash(&response.payload));
-        PokthttpResponse::decode(response.payload).unwrap()
+        verified(&self.body, supplier)
     }
+}
+
+/// The answer inside a signed response, once its signature and hash are found to be right.
+pub fn verified(wire: &[u8], supplier: &str) -> PokthttpResponse {
+    let response = RelayResponse::decode(wire).unwrap();
+    let meta = response.meta.as_ref().unwrap();
+    let hash = received_response_signable_hash(&response, wire);
+    verify_response(
+        &hash,
+        &Actor::named(supplier).public_key,
+        &meta.supplier_operator_signature,
+    )
+    .unwrap();
+    assert_eq!(response.payload_hash[..], payload_hash(&response.payload));
+    PokthttpResponse::decode(response.payload).unwrap()
 }
 
 /// Sends bytes as they are.

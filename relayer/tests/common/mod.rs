@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod streaming;
 pub mod watched;
 
 use std::net::SocketAddr;

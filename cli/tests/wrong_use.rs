@@ -119,6 +119,13 @@ fn without_a_usable_key_nothing_starts() {
 }
 
 #[test]
+fn redis_that_is_not_supported_is_told() {
+    let folder = Folder::new();
+    folder.configure(|config| config.replace("redis://127.0.0.1:1", "rediss://127.0.0.1:1"));
+    assert_says(&folder.relayer(), 1, &["TLS", "use redis://"]);
+}
+
+#[test]
 fn port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

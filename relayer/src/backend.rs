@@ -3,18 +3,23 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::Upgraded;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use pocket_config::{BackendConfig, HttpTransportConfig, ServiceConfig};
 
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
 use crate::body::{self, BodyError};
 use crate::headers::BackendHeaders;
 use crate::refusal::Refusal;
 use crate::target::{Target, TargetError};
+use crate::tls::Versions;
 use crate::{compression, tls};
 
 /// One backend of a service: a server, the connections to it, and what is added to every request.
@@ -25,6 +30,7 @@ pub(crate) struct Backend {
     headers: BackendHeaders,
     request_timeout: Duration,
     header_timeout: Duration,
+    dial_timeout: Duration,
     answer_limit: usize,
 }
 
@@ -96,13 +102,24 @@ impl Backend {
         answer_limit: usize,
     ) -> Result<Self, BackendError> {
         let endpoint = &config.endpoints[0];
-        let target = Target::parse(endpoint.url.as_str(), config.base_path.as_deref())?;
+        let url = endpoint.url.as_str();
+        // A WebSocket begins as a request of HTTP/1.1.
+        let (target, versions) = match url
+            .strip_prefix("ws://")
+            .map(|rest| format!("http://{rest}"))
+            .or_else(|| {
+                let rest = url.strip_prefix("wss://")?;
+                Some(format!("https://{rest}"))
+            }) {
+            Some(url) => (Target::parse(&url, None)?, Versions::Http1),
+            None => (Target::parse(url, config.base_path.as_deref())?, Versions::All),
+        };
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(transport.tcp_keep_alive);
         tcp.set_connect_timeout(Some(service.timeouts.dial));
-        let connector = tls::connector(tcp, target.is_https())?;
+        let connector = tls::connector(tcp, target.is_https(), versions)?;
         let client = Client::builder(hyper_util::rt::TokioExecutor::new())
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .timer(hyper_util::rt::TokioTimer::new())
@@ -114,6 +131,7 @@ impl Backend {
             target,
             client,
             headers: BackendHeaders::new(config)?,
+            dial_timeout: service.timeouts.dial,
             request_timeout,
             header_timeout: service
                 .timeouts
@@ -132,6 +150,37 @@ impl Backend {
     /// What goes on top of a relay's own headers.
     pub fn headers(&self) -> &BackendHeaders {
         &self.headers
+    }
+
+    /// Opens a WebSocket to the configured address.
+    pub async fn open_socket(&self, mut headers: HeaderMap) -> Result<Upgraded, Refusal> {
+        self.headers.put_on(&mut headers);
+        let key = generate_key();
+        let accept = derive_accept_key(key.as_bytes());
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        let key = HeaderValue::try_from(key).map_err(|_| Refusal::BackendUnreachable)?;
+        headers.insert(header::SEC_WEBSOCKET_KEY, key);
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = self.target.address();
+        *request.headers_mut() = headers;
+        let opening = async {
+            let response = self.client.request(request).await.ok()?;
+            let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS
+                || accepted.is_none_or(|accepted| accepted.as_bytes() != accept.as_bytes())
+            {
+                return None;
+            }
+            hyper::upgrade::on(response).await.ok()
+        };
+        // As long again as connecting may take: the backend has to answer, too.
+        match tokio::time::timeout(self.dial_timeout * 2, opening).await {
+            Ok(Some(socket)) => Ok(socket),
+            Ok(None) => Err(Refusal::BackendUnreachable),
+            Err(_) => Err(Refusal::BackendTimeout),
+        }
     }
 
     /// Asks the backend once, within the service's timeouts. A server error is a refusal with its status (spec

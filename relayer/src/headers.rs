@@ -12,8 +12,8 @@ use pocket_proto::sdk::types::Header;
 
 use crate::backend::BackendError;
 
-const SUPPLIER: HeaderName = HeaderName::from_static("pocket-supplier");
-const SERVICE: HeaderName = HeaderName::from_static("pocket-service");
+pub(crate) const SUPPLIER: HeaderName = HeaderName::from_static("pocket-supplier");
+pub(crate) const SERVICE: HeaderName = HeaderName::from_static("pocket-service");
 const APPLICATION: HeaderName = HeaderName::from_static("pocket-application");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
@@ -56,6 +56,13 @@ impl BackendHeaders {
         Ok(Self(headers))
     }
 
+    /// Puts the configured headers over others.
+    pub fn put_on(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.0 {
+            headers.insert(name, value.clone());
+        }
+    }
+
     /// The headers of a backend's request. Inner names and values that cannot stand in a request are left out.
     pub fn for_request(&self, inner: BTreeMap<String, Header>, outer: &HeaderMap, parties: &Parties) -> HeaderMap {
         // One table a relay, large enough not to grow.
@@ -82,9 +89,7 @@ impl BackendHeaders {
         for name in outer.keys().filter(|name| name.as_str().starts_with("pocket-")) {
             headers.insert(name, outer[name].clone());
         }
-        for (name, value) in &self.0 {
-            headers.insert(name, value.clone());
-        }
+        self.put_on(&mut headers);
         headers.insert(header::ACCEPT_ENCODING, IDENTITY);
         headers.insert(SUPPLIER, parties.supplier.clone());
         headers.insert(SERVICE, parties.service.clone());

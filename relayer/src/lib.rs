@@ -28,6 +28,7 @@ mod supplier_gate;
 mod target;
 mod tls;
 mod verify;
+mod websocket;
 
 pub use backend::BackendError;
 pub use refusal::{Invalid, Refusal, Unavailable};

@@ -103,7 +103,7 @@ impl Pipeline {
     ) -> Result<Served, Refusal> {
         let verified = self.verify(relay).await.map_err(|failed| Refusal::Invalid(failed.1))?;
         // Only now: a forged relay that waits for the chain must not take an honest one's place.
-        let slot = self.reserve(&verified.relay)?;
+        let slot = self.reserve(&verified.relay.service)?;
         let forward = forward(&verified.relay, envelope, headers, &verified.context.parties)?;
         let answer = match self.ask(&verified.relay, forward).await? {
             BackendReply::Whole(answer) => answer,
@@ -127,7 +127,7 @@ impl Pipeline {
         envelope: PokthttpRequest,
         headers: &HeaderMap,
     ) -> Result<Served, Refusal> {
-        let slot = self.reserve(&relay)?;
+        let slot = self.reserve(&relay.service)?;
         let parties = claimed_parties(&relay)?;
         let forward = forward(&relay, envelope, headers, &parties)?;
         let answer = match self.ask(&relay, forward).await? {
@@ -186,13 +186,11 @@ impl Pipeline {
     }
 
     /// A place in the publisher's queue: without one the relay could be answered and lost.
-    fn reserve(&self, relay: &ReceivedRelay) -> Result<PublishSlot, Refusal> {
-        self.publisher
-            .try_reserve()
-            .ok_or_else(|| publisher_full(&relay.service))
+    pub fn reserve(&self, service: &Service) -> Result<PublishSlot, Refusal> {
+        self.publisher.try_reserve().ok_or_else(|| publisher_full(service))
     }
 
-    async fn verify(&self, relay: ReceivedRelay) -> Result<VerifiedRelay, Box<(ReceivedRelay, Invalid)>> {
+    pub async fn verify(&self, relay: ReceivedRelay) -> Result<VerifiedRelay, Box<(ReceivedRelay, Invalid)>> {
         let started = Instant::now();
         let verdict = self.verifier.verify(relay).await;
         match &verdict {
@@ -246,7 +244,7 @@ impl Pipeline {
         queued
     }
 
-    fn height(&self) -> Height {
+    pub fn height(&self) -> Height {
         self.feed.height()
     }
 
@@ -299,7 +297,7 @@ fn claimed_parties(relay: &ReceivedRelay) -> Result<Parties, Refusal> {
     })
 }
 
-fn publisher_full(service: &Service) -> Refusal {
+pub(crate) fn publisher_full(service: &Service) -> Refusal {
     Refusal::Unavailable {
         service: service.id.as_str().to_owned(),
         reason: Unavailable::PublisherFull,

@@ -9,7 +9,7 @@ use pocket_keys::{KeySet, SigningKey};
 use pocket_proto::pocket::service::RelayRequest;
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_proto::sdk::types::PokthttpRequest;
-use pocket_protocol::{Height, admission};
+use pocket_protocol::{Height, ServiceId, admission};
 use prost::Message as _;
 
 use crate::drain::{Drain, InFlight};
@@ -30,6 +30,15 @@ pub(crate) struct ReceivedRelay {
     /// The height when the relay came; 0 when not known.
     pub arrival: Height,
     pub in_flight: InFlight,
+}
+
+/// What carries a relay.
+#[derive(Clone, Copy)]
+pub(crate) enum Carrier<'a> {
+    /// An HTTP request with these headers.
+    Request(&'a HeaderMap),
+    /// A frame of a WebSocket that was opened for this service.
+    Frame(&'a ServiceId),
 }
 
 impl ReceivedRelay {
@@ -94,7 +103,15 @@ impl Reception {
             service: None,
             kind: UNKNOWN,
         };
-        match self.admit(headers, body, arrival, &mut place).await {
+        let size = body.len();
+        let admitted = match decode(body) {
+            Ok((request, envelope)) => self
+                .admit(Carrier::Request(headers), request, size, arrival, &mut place)
+                .await
+                .map(|relay| (relay, envelope)),
+            Err(refusal) => Err(refusal),
+        };
+        match admitted {
             Ok(received) => Ok(received),
             Err(refusal) => Err(Unreceived {
                 refusal,
@@ -104,15 +121,35 @@ impl Reception {
         }
     }
 
+    /// Takes a relay in from a WebSocket that was opened for `service`. Its payload is the application's message as it
+    /// is (spec `relay.md` §5.12); an empty one asks nothing.
+    pub async fn receive_frame(
+        &self,
+        service: &ServiceId,
+        frame: Bytes,
+        arrival: Height,
+    ) -> Result<ReceivedRelay, Refusal> {
+        let size = frame.len();
+        let request = decode_request(frame)?;
+        if request.payload.is_empty() {
+            return Err(Refusal::Undecodable);
+        }
+        let mut place = Place {
+            service: None,
+            kind: UNKNOWN,
+        };
+        self.admit(Carrier::Frame(service), request, size, arrival, &mut place)
+            .await
+    }
+
     async fn admit(
         &self,
-        headers: &HeaderMap,
-        body: Bytes,
+        carrier: Carrier<'_>,
+        request: RelayRequest,
+        size: usize,
         arrival: Height,
         place: &mut Place,
-    ) -> Result<(ReceivedRelay, PokthttpRequest), Refusal> {
-        let size = body.len();
-        let (request, envelope) = decode(body)?;
+    ) -> Result<ReceivedRelay, Refusal> {
         let meta = request.meta.as_ref().ok_or(Refusal::Undecodable)?;
         let header = meta.session_header.as_ref().ok_or(Refusal::Undecodable)?;
         if self.keys.is_empty() {
@@ -123,7 +160,10 @@ impl Reception {
             .ok_or_else(|| Refusal::UnknownService(header.service_id.clone()))?
             .clone();
         place.service = Some(service.clone());
-        let kind = requested_type(headers, &service);
+        let kind = match carrier {
+            Carrier::Request(headers) => requested_type(headers, &service),
+            Carrier::Frame(_) => Some(RpcType::WebSocket),
+        };
         place.kind = kind.map_or(UNKNOWN, RpcType::as_str);
         let route = kind.and_then(|kind| service.route(kind));
         match (route, kind) {
@@ -139,6 +179,11 @@ impl Reception {
                     .inc();
             }
         }
+        if let Carrier::Frame(opened_for) = carrier
+            && *opened_for != service.id
+        {
+            return Err(Invalid::HeaderMismatch("service id").into());
+        }
         let supplier = meta.supplier_operator_address.as_str();
         if supplier.is_empty() {
             return Err(Refusal::MissingSupplier);
@@ -148,13 +193,15 @@ impl Reception {
             .gate
             .admit(supplier, signing_key.is_some(), &service.id, kind)
             .await?;
-        if size > service.body_limit {
+        let is_request = matches!(carrier, Carrier::Request(_));
+        // Frames have a limit of their own.
+        if is_request && size > service.body_limit {
             return Err(Refusal::BodyTooLargeForService);
         }
         if !admission::plausible_heights(header, arrival) {
             return Err(Refusal::ImplausibleHeights);
         }
-        if kind == Some(RpcType::WebSocket) {
+        if is_request && kind == Some(RpcType::WebSocket) {
             return Err(Refusal::UpgradeRequired);
         }
         let Some(kind) = kind.filter(|_| route.is_some()) else {
@@ -181,17 +228,14 @@ impl Reception {
             Admission::OwnKeyOnly => self.metrics.served_before_registry.with_label_values(labels).inc(),
             Admission::Undeclared => self.metrics.undeclared.with_label_values(labels).inc(),
         }
-        Ok((
-            ReceivedRelay {
-                request,
-                service,
-                kind,
-                signing_key,
-                arrival,
-                in_flight,
-            },
-            envelope,
-        ))
+        Ok(ReceivedRelay {
+            request,
+            service,
+            kind,
+            signing_key,
+            arrival,
+            in_flight,
+        })
     }
 }
 
@@ -201,9 +245,16 @@ struct Place {
     kind: &'static str,
 }
 
-/// Row 3: a relay request, with a service, whose payload is an HTTP envelope. Payload and signature are slices of the
-/// body; the texts of the header are copied out, four a relay.
+/// Row 3: a relay request, with a service, whose payload is an HTTP envelope.
 fn decode(body: Bytes) -> Result<(RelayRequest, PokthttpRequest), Refusal> {
+    let request = decode_request(body)?;
+    let envelope = PokthttpRequest::decode(request.payload.clone()).map_err(|_| Refusal::Undecodable)?;
+    Ok((request, envelope))
+}
+
+/// A relay request with a service. Payload and signature are slices of the body; the texts of the header are copied
+/// out, four a relay.
+fn decode_request(body: Bytes) -> Result<RelayRequest, Refusal> {
     if body.is_empty() {
         return Err(Refusal::Undecodable);
     }
@@ -212,8 +263,7 @@ fn decode(body: Bytes) -> Result<(RelayRequest, PokthttpRequest), Refusal> {
     if header.is_none_or(|header| header.service_id.is_empty()) {
         return Err(Refusal::Undecodable);
     }
-    let envelope = PokthttpRequest::decode(request.payload.clone()).map_err(|_| Refusal::Undecodable)?;
-    Ok((request, envelope))
+    Ok(request)
 }
 
 /// What `Rpc-Type` says, or the service's default when it is not there; `None` for an unknown word.

@@ -25,6 +25,7 @@ use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
 use crate::refusal::Refusal;
 use crate::stream::{ServedStream, SignedStream};
+use crate::websocket::{self, Sockets};
 use crate::{compression, health};
 
 /// Streams that one HTTP/2 connection may have open.
@@ -47,18 +48,23 @@ pub(crate) struct Server {
     compression: ResponseCompressionConfig,
     over_http1: IntCounter,
     over_http2: IntCounter,
+    over_websocket: IntCounter,
+    sockets: Sockets,
 }
 
 impl Server {
     pub fn new(pipeline: Arc<Pipeline>, body_timeout: Duration, compression: ResponseCompressionConfig) -> Arc<Self> {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
+        let over_websocket = by_protocol("websocket");
         Arc::new(Self {
             pipeline,
             body_timeout,
             compression,
             over_http1,
             over_http2,
+            over_websocket,
+            sockets: Sockets::default(),
         })
     }
 
@@ -86,6 +92,7 @@ impl Server {
             tracing::warn!(connections = connections.len(), "connections cut off at shutdown");
         }
         connections.shutdown().await;
+        self.sockets.close().await;
     }
 
     async fn serve(self: Arc<Self>, socket: TcpStream, cancel: CancellationToken) {
@@ -110,7 +117,7 @@ impl Server {
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = cancel.cancelled() => {
@@ -141,6 +148,10 @@ impl Server {
         let height = self.pipeline.feed.height();
         if let Some(health) = health::answer(request.uri().path(), &self.pipeline.reception.services, height) {
             return health.map(Either::Left);
+        }
+        if websocket::is_upgrade(&request) {
+            self.over_websocket.inc();
+            return self.sockets.upgrade(&self.pipeline, request).map(Either::Left);
         }
         // Any method and any path is a relay: what counts is the body.
         let is_http2 = request.version() == Version::HTTP_2;

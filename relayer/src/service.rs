@@ -74,8 +74,8 @@ impl Services {
         for (id, service) in &config.services {
             let mut routes = [const { None }; rpc_type::ALL.len()];
             for (&kind, backend) in &service.backends {
-                // Those two have transports of their own.
-                if matches!(kind, RpcType::WebSocket | RpcType::Grpc) {
+                // It has a transport of its own.
+                if kind == RpcType::Grpc {
                     continue;
                 }
                 if backend.endpoints.len() > 1 {

@@ -12,6 +12,8 @@ use http::uri::{Authority, InvalidUri, PathAndQuery, Scheme};
 pub struct Target {
     scheme: Scheme,
     authority: Authority,
+    /// Path and query as configured.
+    own: PathAndQuery,
     /// Path before every relay's own; no slash at its end, empty for none.
     prefix: String,
     /// Query that every relay gets after its own.
@@ -66,6 +68,7 @@ impl Target {
             authority,
             prefix,
             query: own.query().filter(|query| !query.is_empty()).map(str::to_owned),
+            own,
         })
     }
 
@@ -103,6 +106,15 @@ impl Target {
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path_and_query);
         Uri::from_parts(parts).map_err(|_| Unusable)
+    }
+
+    /// The configured address, to which `WebSocket`s are opened as it is.
+    pub fn address(&self) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(self.own.clone());
+        Uri::from_parts(parts).expect("its parts are those of a URL")
     }
 
     /// Whether connections to it are encrypted.

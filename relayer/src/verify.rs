@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use pocket_config::RpcType;
+use pocket_keys::SigningKey;
+use pocket_proto::pocket::service::RelayRequest;
+use pocket_proto::pocket::session::SessionHeader;
 use pocket_protocol::relay::request_signable_hash;
 use pocket_protocol::{Height, admission};
 use pocket_query::ChainClient;
 use pocket_ring::{Limits, RingSignature, VerifyError};
 
+use crate::drain::InFlight;
 use crate::metrics::Metrics;
 use crate::received::ReceivedRelay;
 use crate::refusal::Invalid;
+use crate::service::Service;
 use crate::session_context::{Ring, SessionContext, SessionContexts};
 
 /// Most members of a ring, repetitions counted. Applications may delegate to seven gateways; a larger ring of members
@@ -22,6 +28,58 @@ pub(crate) struct VerifiedRelay {
     pub context: Arc<SessionContext>,
     // No one outside can make one.
     _verified: (),
+}
+
+/// A request that was believed and may be answered any number of times, each time as a relay of its own (spec
+/// `relay.md` §5.12). Only [`VerifiedRelay::into_subscription`] makes one.
+pub(crate) struct Subscription {
+    pub request: RelayRequest,
+    pub service: Arc<Service>,
+    pub signing_key: Arc<SigningKey>,
+    pub end: Height,
+    kind: RpcType,
+    context: Arc<SessionContext>,
+}
+
+impl VerifiedRelay {
+    /// Gives the relay's place in the drain back: each answer takes one for itself.
+    pub fn into_subscription(self) -> Option<Subscription> {
+        let end = Height(self.relay.header().session_end_block_height);
+        Some(Subscription {
+            end,
+            request: self.relay.request,
+            service: self.relay.service,
+            signing_key: self.relay.signing_key?,
+            kind: self.relay.kind,
+            context: self.context,
+        })
+    }
+}
+
+impl Subscription {
+    /// The relay that the next answer makes. `in_flight` is its place in the drain: the session takes relays still.
+    pub fn relay(&self, arrival: Height, in_flight: InFlight) -> VerifiedRelay {
+        VerifiedRelay {
+            relay: ReceivedRelay {
+                // A relay owns its request; four texts are copied.
+                request: self.request.clone(),
+                service: self.service.clone(),
+                kind: self.kind,
+                signing_key: Some(self.signing_key.clone()),
+                arrival,
+                in_flight,
+            },
+            context: self.context.clone(),
+            _verified: (),
+        }
+    }
+
+    /// The request's session header; reception has seen that it is there.
+    pub fn header(&self) -> &SessionHeader {
+        let meta = self.request.meta.as_ref();
+        meta.and_then(|meta| meta.session_header.as_ref())
+            .expect("a relay is received only with a session header")
+    }
 }
 
 /// Checks relays against the chain.

@@ -35,6 +35,8 @@ pub struct WorldConfig {
     pub top_level: String,
     /// Instead of the backend that echoes.
     pub backend: Option<String>,
+    /// A WebSocket backend for `svc-http`.
+    pub web_socket: Option<String>,
     pub chain_is_away: bool,
     pub redis_is_away: bool,
     pub publisher: PublisherConfig,
@@ -47,6 +49,7 @@ impl Default for WorldConfig {
             service: "validation_mode: eager".to_owned(),
             top_level: String::new(),
             backend: None,
+            web_socket: None,
             chain_is_away: false,
             redis_is_away: false,
             publisher: PublisherConfig {
@@ -256,6 +259,8 @@ pub fn key(name: &str) -> SigningKey {
 
 fn relayer_yaml(redis: &str, backend: &str, config: &WorldConfig) -> String {
     let service = config.service.replace('\n', "\n    ");
+    let web_socket = config.web_socket.as_ref();
+    let web_socket = web_socket.map_or(String::new(), |url| format!("websocket:\n        url: {url}"));
     format!(
         "listen_addr: 127.0.0.1:0
 redis:
@@ -282,6 +287,7 @@ services:
         url: {backend}/rest
         headers:
           X-Configured: yes
+      {web_socket}
   svc-comet:
     validation_mode: eager
     default_backend: cometbft

@@ -1,0 +1,294 @@
+//! WebSocket messages on a byte stream (RFC 6455 §5).
+//!
+//! Frames are read here and not by the library's socket, because that refuses text which is not UTF-8: gateways send
+//! protobuf in text frames (spec `relay.md` §5.12).
+
+use std::io::{self, Cursor};
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tokio_util::codec::{Decoder, Encoder};
+
+/// Largest message, either way.
+pub(crate) const MESSAGE_BYTES: usize = 15 << 20;
+/// Largest body of a ping, pong or close.
+const CONTROL_BYTES: usize = 125;
+/// Room that is made for a frame at once; a larger one makes room as it comes, so that a claim alone costs nothing.
+const ROOM: usize = 64 << 10;
+
+/// The type of a message's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Binary,
+}
+
+/// A whole message, or a control frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    Data(Kind, Bytes),
+    Ping(Bytes),
+    Pong(Bytes),
+    Close(Bytes),
+}
+
+/// Why no message can be read any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    /// Over [`MESSAGE_BYTES`].
+    #[error("message too big")]
+    TooBig,
+    /// Not what the protocol allows.
+    #[error("protocol error")]
+    Protocol,
+    /// The connection broke.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Which end of the socket we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Reads masked frames, writes plain ones.
+    Server,
+    /// The other way round.
+    Client,
+}
+
+/// Reads and writes messages.
+#[derive(Debug)]
+pub(crate) struct MessageCodec {
+    role: Role,
+    /// A header that was read, and the length of the body that follows.
+    header: Option<(FrameHeader, usize)>,
+    /// The fragments of a message so far.
+    partial: Option<(Kind, BytesMut)>,
+}
+
+impl MessageCodec {
+    pub fn new(role: Role) -> Self {
+        Self {
+            role,
+            header: None,
+            partial: None,
+        }
+    }
+
+    /// Bytes of the message whose fragments are coming.
+    fn so_far(&self) -> usize {
+        self.partial.as_ref().map_or(0, |(_, bytes)| bytes.len())
+    }
+
+    fn read_header(&self, from: &mut BytesMut) -> Result<Option<(FrameHeader, usize)>, FrameError> {
+        let mut cursor = Cursor::new(&from[..]);
+        let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| FrameError::Protocol)? else {
+            return Ok(None);
+        };
+        let read = usize::try_from(cursor.position()).map_err(|_| FrameError::Protocol)?;
+        from.advance(read);
+        let length = usize::try_from(length).map_err(|_| FrameError::TooBig)?;
+        let is_masked = header.mask.is_some();
+        if header.rsv1 || header.rsv2 || header.rsv3 || is_masked != (self.role == Role::Server) {
+            return Err(FrameError::Protocol);
+        }
+        match header.opcode {
+            OpCode::Control(_) if length > CONTROL_BYTES || !header.is_final => Err(FrameError::Protocol),
+            OpCode::Data(_) if length.saturating_add(self.so_far()) > MESSAGE_BYTES => Err(FrameError::TooBig),
+            _ => Ok(Some((header, length))),
+        }
+    }
+
+    /// A frame's message, once it is whole.
+    fn complete(&mut self, header: &FrameHeader, body: BytesMut) -> Result<Option<Message>, FrameError> {
+        let kind = match header.opcode {
+            OpCode::Control(Control::Ping) => return Ok(Some(Message::Ping(body.freeze()))),
+            OpCode::Control(Control::Pong) => return Ok(Some(Message::Pong(body.freeze()))),
+            OpCode::Control(Control::Close) => return Ok(Some(Message::Close(body.freeze()))),
+            OpCode::Data(Data::Continue) => None,
+            OpCode::Data(Data::Text) => Some(Kind::Text),
+            OpCode::Data(Data::Binary) => Some(Kind::Binary),
+            _ => return Err(FrameError::Protocol),
+        };
+        let (kind, bytes) = match (kind, self.partial.take()) {
+            (Some(kind), None) => (kind, body),
+            (None, Some((kind, mut bytes))) => {
+                bytes.extend_from_slice(&body);
+                (kind, bytes)
+            }
+            _ => return Err(FrameError::Protocol),
+        };
+        if header.is_final {
+            return Ok(Some(Message::Data(kind, bytes.freeze())));
+        }
+        self.partial = Some((kind, bytes));
+        Ok(None)
+    }
+}
+
+impl Decoder for MessageCodec {
+    type Item = Message;
+    type Error = FrameError;
+
+    fn decode(&mut self, from: &mut BytesMut) -> Result<Option<Message>, FrameError> {
+        loop {
+            let (header, length) = match self.header.take() {
+                Some(read) => read,
+                None => match self.read_header(from)? {
+                    Some(read) => read,
+                    None => return Ok(None),
+                },
+            };
+            if from.len() < length {
+                from.reserve((length - from.len()).min(ROOM));
+                self.header = Some((header, length));
+                return Ok(None);
+            }
+            let mut body = from.split_to(length);
+            if let Some(mask) = header.mask {
+                unmask(&mut body, mask);
+            }
+            if let Some(message) = self.complete(&header, body)? {
+                return Ok(Some(message));
+            }
+        }
+    }
+}
+
+impl Encoder<Message> for MessageCodec {
+    type Error = FrameError;
+
+    fn encode(&mut self, message: Message, out: &mut BytesMut) -> Result<(), FrameError> {
+        let (opcode, body) = match message {
+            Message::Data(Kind::Text, body) => (OpCode::Data(Data::Text), body),
+            Message::Data(Kind::Binary, body) => (OpCode::Data(Data::Binary), body),
+            Message::Ping(body) => (OpCode::Control(Control::Ping), body),
+            Message::Pong(body) => (OpCode::Control(Control::Pong), body),
+            Message::Close(body) => (OpCode::Control(Control::Close), body),
+        };
+        // A mask keeps scripts in browsers from writing what a proxy takes for HTTP. There is none here: any will do.
+        let mask = (self.role == Role::Client).then_some([0; 4]);
+        let header = FrameHeader {
+            is_final: true,
+            opcode,
+            mask,
+            ..FrameHeader::default()
+        };
+        let length = body.len() as u64;
+        out.reserve(header.len(length) + body.len());
+        header
+            .format(length, &mut out.writer())
+            .map_err(|_| FrameError::Protocol)?;
+        // A mask of zeros leaves the body as it is.
+        out.extend_from_slice(&body);
+        Ok(())
+    }
+}
+
+fn unmask(body: &mut [u8], mask: [u8; 4]) {
+    let word = u64::from_ne_bytes([mask[0], mask[1], mask[2], mask[3], mask[0], mask[1], mask[2], mask[3]]);
+    let mut words = body.chunks_exact_mut(8);
+    for chunk in &mut words {
+        let bytes: [u8; 8] = (&*chunk).try_into().expect("chunks of eight");
+        chunk.copy_from_slice(&(u64::from_ne_bytes(bytes) ^ word).to_ne_bytes());
+    }
+    for (byte, key) in words.into_remainder().iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frame(first: u8, mask: [u8; 4], body: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(body.len()).unwrap();
+        let mut bytes = vec![first, 0x80 | length];
+        bytes.extend(mask);
+        bytes.extend(body.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<Option<Message>, FrameError> {
+        MessageCodec::new(Role::Server).decode(&mut BytesMut::from(bytes))
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_a_message() {
+        let message = read(&frame(0x81, [1, 2, 3, 4], &[0xff, 0xfe, 0x0a])).unwrap();
+        assert_eq!(
+            message,
+            Some(Message::Data(Kind::Text, Bytes::from_static(&[0xff, 0xfe, 0x0a])))
+        );
+    }
+
+    #[test]
+    fn fragments_are_one_message_and_pings_come_between() {
+        let mut bytes = BytesMut::new();
+        for (first, body) in [(0x02, &b"ab"[..]), (0x89, b"?"), (0x80, b"cd")] {
+            bytes.extend(frame(first, [9, 8, 7, 6], body));
+        }
+        let mut codec = MessageCodec::new(Role::Server);
+        assert_eq!(codec.decode(&mut bytes).unwrap(), Some(Message::Ping("?".into())));
+        assert_eq!(
+            codec.decode(&mut bytes).unwrap(),
+            Some(Message::Data(Kind::Binary, "abcd".into()))
+        );
+    }
+
+    #[test]
+    fn what_the_protocol_forbids_is_refused() {
+        let mask = [1; 4];
+        let plain = [0x82, 1, b'x'];
+        let cases = [
+            plain.to_vec(),
+            frame(0xc2, mask, b"compressed"),
+            frame(0x80, mask, b"continues nothing"),
+            frame(0x09, mask, b"half a ping"),
+            frame(0x83, mask, b"reserved"),
+        ];
+        for case in cases {
+            assert!(matches!(read(&case), Err(FrameError::Protocol)), "{case:x?}");
+        }
+    }
+
+    #[test]
+    fn length_over_the_limit_is_refused_by_its_header() {
+        let header = |length: u64| [&[0x82, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat();
+        assert!(matches!(
+            read(&header(MESSAGE_BYTES as u64 + 1)),
+            Err(FrameError::TooBig)
+        ));
+        assert!(matches!(read(&header(MESSAGE_BYTES as u64)), Ok(None)));
+        assert!(read(&header(u64::MAX)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_alike_in_pieces(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0usize..200) {
+            let mut whole = MessageCodec::new(Role::Server);
+            let mut buffer = BytesMut::from(&bytes[..]);
+            let first = whole.decode(&mut buffer).ok().flatten();
+            let mut pieces = MessageCodec::new(Role::Server);
+            let cut = cut.min(bytes.len());
+            let mut buffer = BytesMut::from(&bytes[..cut]);
+            let mut again = pieces.decode(&mut buffer).ok().flatten();
+            if again.is_none() {
+                buffer.extend_from_slice(&bytes[cut..]);
+                again = pieces.decode(&mut buffer).ok().flatten();
+            }
+            if first.is_some() {
+                prop_assert_eq!(first, again);
+            }
+        }
+
+        #[test]
+        fn written_message_is_read_back(body in prop::collection::vec(any::<u8>(), 0..70_000)) {
+            let mut bytes = BytesMut::new();
+            let message = Message::Data(Kind::Text, body.into());
+            MessageCodec::new(Role::Client).encode(message.clone(), &mut bytes).unwrap();
+            prop_assert_eq!(MessageCodec::new(Role::Server).decode(&mut bytes).unwrap(), Some(message));
+        }
+    }
+}

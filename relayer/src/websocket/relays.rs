@@ -1,0 +1,77 @@
+//! Relays over a socket: a request opens a subscription, each answer to it is a relay (spec `relay.md` §5.12).
+
+use bytes::Bytes;
+use pocket_proto::pocket::service::{RelayMinerError, RelayResponse, RelayResponseMetadata};
+use pocket_proto::sdk::types::{Header, PokthttpResponse};
+use pocket_protocol::ServiceId;
+use pocket_protocol::relay::{encode_response, payload_hash, response_digest_to_sign};
+use prost::Message as _;
+
+use crate::answer::{AnsweredRelay, sign};
+use crate::pipeline::{Pipeline, publisher_full};
+use crate::refusal::{Invalid, Refusal};
+use crate::verify::Subscription;
+
+impl Pipeline {
+    /// Believes a request frame, whatever the service's validation mode.
+    pub async fn subscribe(&self, service: &ServiceId, frame: Bytes) -> Result<Subscription, Refusal> {
+        let relay = self.reception.receive_frame(service, frame, self.height()).await?;
+        let verified = self.verify(relay).await.map_err(|failed| failed.1)?;
+        verified.into_subscription().ok_or(Refusal::Unsigned)
+    }
+
+    /// Signs and mines one answer. `None` for an empty one, which nobody can sign.
+    pub fn answer_subscription(&self, open: &Subscription, payload: Bytes) -> Result<Option<Bytes>, Refusal> {
+        if payload.is_empty() {
+            return Ok(None);
+        }
+        let in_flight = self.reception.drain.enter(open.end).ok_or(Invalid::Expired)?;
+        let slot = self.reserve(&open.service)?;
+        let signed = sign(open.header(), payload, &open.signing_key).ok_or(Refusal::Unsigned)?;
+        let relay = open.relay(self.height(), in_flight);
+        let metrics = &relay.relay.route().metrics;
+        metrics.served_ok.inc();
+        metrics.response_size.observe(signed.wire.len() as f64);
+        let (answered, wire) = AnsweredRelay::of(relay, signed, slot);
+        if self.mine(answered) {
+            Ok(Some(wire))
+        } else {
+            Err(publisher_full(&open.service))
+        }
+    }
+}
+
+/// The signed word that a session is over (spec `relay.md` §4.4).
+pub(crate) fn session_expired(open: &Subscription) -> Bytes {
+    const TEXT: &str = "session expired";
+    const CODE: u32 = 410;
+    let json = Header {
+        key: "Content-Type".to_owned(),
+        values: vec!["application/json".to_owned()],
+    };
+    let envelope = PokthttpResponse {
+        status_code: CODE,
+        header: [("Content-Type".to_owned(), json)].into(),
+        body_bz: format!(r#"{{"error":"{TEXT}"}}"#).into(),
+    };
+    let payload = Bytes::from(envelope.encode_to_vec());
+    let mut response = RelayResponse {
+        meta: Some(RelayResponseMetadata {
+            session_header: Some(open.header().clone()),
+            supplier_operator_signature: Bytes::new(),
+        }),
+        payload_hash: Bytes::copy_from_slice(&payload_hash(&payload)),
+        payload,
+        // Inside the signed bytes: set before signing.
+        relay_miner_error: Some(RelayMinerError {
+            code: CODE,
+            description: TEXT.to_owned(),
+            ..RelayMinerError::default()
+        }),
+    };
+    let signature = open.signing_key.sign_digest(&response_digest_to_sign(&response));
+    if let Some(meta) = &mut response.meta {
+        meta.supplier_operator_signature = Bytes::copy_from_slice(&signature);
+    }
+    encode_response(&response)
+}

@@ -4,6 +4,7 @@
 //! session does next is decided in [`lifecycle`] alone, without effects; the rest carries it out.
 //! Each supplier has one [`worker`](self) that owns all of its sessions, under a lease.
 
+mod announce;
 mod claim;
 mod error;
 mod intake;
@@ -106,7 +107,10 @@ impl Miner {
     /// Starts working, until `cancel`. Redis and the chain may be away: it waits for them.
     pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
         Self {
-            task: AbortOnDropHandle::new(tokio::spawn(ownership::run(settings, deps, cancel))),
+            task: AbortOnDropHandle::new(tokio::spawn(async move {
+                let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
+                tokio::join!(announcing, ownership::run(settings, deps, cancel));
+            })),
         }
     }
 

@@ -1,8 +1,10 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use pocket_protocol::Height;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::{Store, StoreError, session::now};
+use crate::{Store, StoreError};
 
 /// A block as the leader tells it on the block channel (spec: chain.md §5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,17 +13,17 @@ pub struct BlockEvent {
     pub height: Height,
     /// Its hash, base64.
     pub hash: String,
-    /// When it was told, RFC 3339.
+    /// The time in its header, RFC 3339.
     pub timestamp: String,
 }
 
 impl BlockEvent {
-    /// The event of a block seen now.
-    pub fn now(height: Height, hash: &[u8]) -> Self {
+    /// The event of a block with this hash and header time.
+    pub fn new(height: Height, hash: &[u8], time: OffsetDateTime) -> Self {
         Self {
             height,
             hash: STANDARD.encode(hash),
-            timestamp: now(),
+            timestamp: time.format(&Rfc3339).expect("a block's year has four digits"),
         }
     }
 }

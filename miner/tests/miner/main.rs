@@ -1,5 +1,6 @@
 //! The miner against a verifying chain and a real Redis.
 
+mod announcing;
 mod damage;
 mod draining;
 mod mining;

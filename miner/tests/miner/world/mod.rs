@@ -250,6 +250,26 @@ impl World {
         self.grpc.open();
     }
 
+    /// Listens on the channel of blocks.
+    pub async fn told_blocks(&self) -> redis::aio::PubSub {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.redis_port)).unwrap();
+        let mut told = client.get_async_pubsub().await.unwrap();
+        told.subscribe(self.store.keys().blocks()).await.unwrap();
+        told
+    }
+
+    /// Who tells blocks.
+    pub async fn leader(&self) -> Option<String> {
+        self.store.lease_holder(&LeaseKind::Leader).await.unwrap()
+    }
+
+    /// A block as the node tells it.
+    pub async fn chain_block(&self, height: i64) -> std::sync::Arc<pocket_query::Block> {
+        let node = pocket_query::NodeConfig::new(self.rpc.url(), self.grpc.url());
+        let chain = pocket_query::ChainClient::new(node).unwrap();
+        chain.block(Height(height)).await.unwrap()
+    }
+
     /// Appends an entry as no relayer does.
     pub async fn append_field(&self, supplier: &str, name: &str, value: &[u8]) {
         let key = self.store.keys().stream(address(supplier).as_str());

@@ -1,0 +1,95 @@
+//! Tells blocks on Redis for the fleet: relayers of the Go peer learn the chain's height from nowhere else.
+
+use pocket_store::{BlockEvent, Lease, LeaseKind, StoreError};
+use thiserror::Error;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Deps, Settings};
+
+/// Why a block was not told; the next one is.
+#[derive(Debug, Error)]
+enum AnnounceError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Chain(#[from] pocket_query::QueryError),
+}
+
+/// While this miner leads the fleet, tells each newest block (spec `chain.md` §5), until `cancel`. Nothing that is ours
+/// depends on it.
+pub(crate) async fn run(settings: Settings, deps: Deps, cancel: CancellationToken) {
+    let mut announcer = Announcer {
+        settings,
+        deps,
+        lease: None,
+    };
+    cancel.run_until_cancelled(announcer.work()).await;
+    announcer.step_down().await;
+}
+
+struct Announcer {
+    settings: Settings,
+    deps: Deps,
+    /// Held while this miner leads.
+    lease: Option<Lease>,
+}
+
+impl Announcer {
+    async fn work(&mut self) {
+        let mut blocks = self.deps.feed.subscribe();
+        let mut tick = tokio::time::interval(self.settings.renew_interval);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let outcome = tokio::select! {
+                _ = tick.tick() => self.lead().await,
+                changed = blocks.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.announce().await
+                }
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "a block is not told to the fleet");
+            }
+        }
+    }
+
+    async fn lead(&mut self) -> Result<(), AnnounceError> {
+        let (store, ttl) = (&self.deps.store, self.settings.lease_ttl);
+        if let Some(lease) = &self.lease {
+            match store.renew(lease, ttl).await {
+                Err(StoreError::Fenced) => self.lease = None,
+                outcome => outcome?,
+            }
+            return Ok(());
+        }
+        self.lease = store.acquire(&LeaseKind::Leader, &self.settings.instance, ttl).await?;
+        if self.lease.is_some() {
+            tracing::info!(instance = self.settings.instance, "blocks are told from here");
+            self.announce().await?;
+        }
+        Ok(())
+    }
+
+    async fn announce(&self) -> Result<(), AnnounceError> {
+        let height = self.deps.feed.height();
+        if self.lease.is_none() || height.0 == 0 {
+            return Ok(());
+        }
+        // The feed does not know hashes.
+        let block = self.deps.chain.block(height).await?;
+        let event = BlockEvent::new(block.height, &block.hash, block.time);
+        Ok(self.deps.store.publish_block(&event).await?)
+    }
+
+    /// Lets another miner lead at once.
+    async fn step_down(&self) {
+        if let Some(lease) = &self.lease
+            && let Err(error) = self.deps.store.release(lease).await
+        {
+            tracing::debug!(%error, "the leader's lease runs out by itself");
+        }
+    }
+}

@@ -27,8 +27,8 @@ binaries:
 	cargo build --workspace --bins --locked
 
 .PHONY: demo
-demo: tools binaries ## Serve, claim and prove relays on a chain in this process, live in the terminal
-	$(BINARIES)/relay-miner demo
+demo: tools ## Serve, claim and prove relays on a chain in this process, live in the terminal
+	cargo run --locked --package relay-miner -- demo
 
 .PHONY: test
 test: tools ## Run every test: units, properties, golden vectors, real Redis, the verifying devnet

@@ -1,5 +1,7 @@
 //! Reading a body whole, within a limit.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
@@ -17,12 +19,21 @@ pub(crate) enum BodyError {
 const LARGEST_RESERVE: usize = 1 << 20;
 
 /// Reads up to `limit` bytes. A body that came in one piece, as small ones do, is not copied.
-pub(crate) async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, BodyError> {
+pub(crate) async fn collect(body: Incoming, limit: usize) -> Result<Bytes, BodyError> {
+    collect_steadily(body, limit, Duration::MAX).await
+}
+
+/// Like [`collect`]; a body of which nothing comes for `stall` is broken.
+pub(crate) async fn collect_steadily(mut body: Incoming, limit: usize, stall: Duration) -> Result<Bytes, BodyError> {
+    let next = async |body: &mut Incoming| match tokio::time::timeout(stall, next_data(body)).await {
+        Ok(data) => data,
+        Err(_) => Err(BodyError::Broken),
+    };
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(BodyError::TooLarge);
     }
-    let Some(first) = next_data(&mut body).await? else {
+    let Some(first) = next(&mut body).await? else {
         return Ok(Bytes::new());
     };
     if first.len() > limit {
@@ -31,7 +42,7 @@ pub(crate) async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, B
     if body.is_end_stream() {
         return Ok(first);
     }
-    let Some(second) = next_data(&mut body).await? else {
+    let Some(second) = next(&mut body).await? else {
         return Ok(first);
     };
     let mut whole = BytesMut::with_capacity(announced.min(LARGEST_RESERVE).max(first.len() + second.len()));
@@ -42,7 +53,7 @@ pub(crate) async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, B
             return Err(BodyError::TooLarge);
         }
         whole.extend_from_slice(&data);
-        piece = next_data(&mut body).await?;
+        piece = next(&mut body).await?;
     }
     Ok(whole.freeze())
 }

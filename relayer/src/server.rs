@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use pocket_config::ResponseCompressionConfig;
+use pocket_config::{InboundConfig, RelayerConfig, ResponseCompressionConfig};
 use prometheus::IntCounter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -24,6 +24,7 @@ use crate::body::{self, BodyError};
 use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
 use crate::refusal::Refusal;
+use crate::stall::StallLimited;
 use crate::stream::{ServedStream, SignedStream};
 use crate::websocket::{self, Sockets};
 use crate::{compression, health};
@@ -32,8 +33,8 @@ use crate::{compression, health};
 const STREAMS_PER_CONNECTION: u32 = 250;
 /// Largest head of a request.
 const HEAD_BYTES: usize = 1 << 20;
-/// How long a connection may wait for a whole request head, between requests too.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
+/// Beyond the longest time of a backend, for a request's body.
+const BODY_MARGIN: Duration = Duration::from_secs(5);
 /// After a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -43,6 +44,7 @@ type Answer = Response<Either<Full<Bytes>, SignedStream>>;
 /// What one port serves.
 pub(crate) struct Server {
     pipeline: Arc<Pipeline>,
+    inbound: InboundConfig,
     /// How long a request's body may take.
     body_timeout: Duration,
     compression: ResponseCompressionConfig,
@@ -53,18 +55,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub fn new(pipeline: Arc<Pipeline>, body_timeout: Duration, compression: ResponseCompressionConfig) -> Arc<Self> {
+    pub fn new(pipeline: Arc<Pipeline>, config: &RelayerConfig) -> Arc<Self> {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
         let over_websocket = by_protocol("websocket");
         Arc::new(Self {
             pipeline,
-            body_timeout,
-            compression,
+            inbound: config.inbound.clone(),
+            body_timeout: config.longest_request_timeout() + BODY_MARGIN,
+            compression: config.response_compression.clone(),
             over_http1,
             over_http2,
             over_websocket,
-            sockets: Sockets::default(),
+            sockets: Sockets::new(config.web_socket.clone()),
         })
     }
 
@@ -106,18 +109,19 @@ impl Server {
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(self.inbound.idle_timeout)
             .max_buf_size(HEAD_BYTES)
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .max_header_list_size(HEAD_BYTES as u32)
-            .keep_alive_interval(HEAD_TIMEOUT);
+            .keep_alive_interval(self.inbound.idle_timeout);
         let service = service_fn(|request| {
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
-        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
+        let socket = TokioIo::new(StallLimited::new(socket, self.inbound.stall_timeout));
+        let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = cancel.cancelled() => {
@@ -151,7 +155,9 @@ impl Server {
         }
         if websocket::is_upgrade(&request) {
             self.over_websocket.inc();
-            return self.sockets.upgrade(&self.pipeline, request).map(Either::Left);
+            // Boxed: every relay's future would have to be as large.
+            let answer = Box::pin(self.sockets.upgrade(&self.pipeline, request)).await;
+            return answer.map(Either::Left);
         }
         // Any method and any path is a relay: what counts is the body.
         let is_http2 = request.version() == Version::HTTP_2;
@@ -199,7 +205,8 @@ impl Server {
 
     async fn read(&self, incoming: Incoming) -> Result<Bytes, Refusal> {
         let limit = self.pipeline.reception.services.body_limit;
-        match tokio::time::timeout(self.body_timeout, body::collect(incoming, limit)).await {
+        let body = body::collect_steadily(incoming, limit, self.inbound.stall_timeout);
+        match tokio::time::timeout(self.body_timeout, body).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(BodyError::TooLarge)) => Err(Refusal::BodyTooLarge),
             Ok(Err(BodyError::Broken)) | Err(_) => Err(Refusal::UnreadableBody),

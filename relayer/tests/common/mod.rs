@@ -3,6 +3,9 @@
 
 pub mod backend;
 pub mod client;
+pub mod process;
+pub mod raw;
+pub mod sockets;
 pub mod streaming;
 pub mod watched;
 
@@ -70,6 +73,8 @@ pub struct World {
     pub backend: Backend,
     pub registry: Registry,
     pub folder: TempDir,
+    /// The relayer's configuration file.
+    pub yaml: String,
     relayer: Option<RunningRelayer>,
     following: JoinHandle<()>,
     stop: CancellationToken,
@@ -153,6 +158,7 @@ impl World {
             backend,
             registry,
             folder,
+            yaml,
             relayer: Some(relayer),
             following,
             stop,

@@ -105,22 +105,26 @@ impl Server {
         }
         let open = &self.pipeline.metrics.connections;
         open.inc();
+        let InboundConfig {
+            idle_timeout,
+            stall_timeout,
+        } = self.inbound;
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.inbound.idle_timeout)
+            .header_read_timeout(idle_timeout)
             .max_buf_size(HEAD_BYTES)
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .max_header_list_size(HEAD_BYTES as u32)
-            .keep_alive_interval(self.inbound.idle_timeout);
+            .keep_alive_interval(idle_timeout);
         let service = service_fn(|request| {
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
-        let socket = TokioIo::new(StallLimited::new(socket, self.inbound.stall_timeout));
+        let socket = TokioIo::new(StallLimited::new(socket, idle_timeout, stall_timeout));
         let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

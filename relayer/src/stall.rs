@@ -1,6 +1,7 @@
-//! A socket on which a peer that takes nothing is given up.
+//! A socket on which a peer that does not begin, or takes nothing, is given up.
 //!
-//! HTTP libraries wait for such a peer without end, and with it wait the answer's memory and a stream's backend.
+//! The HTTP library waits without end for the bytes that tell HTTP/1.1 from HTTP/2, and for a peer that does not read; with
+//! the latter wait an answer's memory and a stream's backend.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,9 +11,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Fails a write with `TimedOut` once the peer has taken no byte for a while.
+/// Bytes by which HTTP/2 is known; a request of HTTP/1.1 has more.
+const PREFACE: usize = 24;
+
+/// Fails a read with `TimedOut` when the peer has not begun in time, and a write once it has taken no byte for a while.
 pub(crate) struct StallLimited<S> {
     socket: S,
+    /// Until when the first bytes have to be there; then nothing.
+    beginning: Option<Pin<Box<Sleep>>>,
+    /// How many of them are.
+    begun: usize,
     limit: Duration,
     // Made when the peer first falls behind, which most never do.
     patience: Option<Pin<Box<Sleep>>>,
@@ -20,9 +28,13 @@ pub(crate) struct StallLimited<S> {
 }
 
 impl<S> StallLimited<S> {
-    pub fn new(socket: S, limit: Duration) -> Self {
+    /// A socket whose peer has just connected: it has `beginning` for its first bytes, and later may take nothing for
+    /// `limit`.
+    pub fn new(socket: S, beginning: Duration, limit: Duration) -> Self {
         Self {
             socket,
+            beginning: Some(Box::pin(sleep(beginning))),
+            begun: 0,
             limit,
             patience: None,
             is_waiting: false,
@@ -48,7 +60,19 @@ impl<S> StallLimited<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for StallLimited<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+        let Some(beginning) = &mut self.beginning else {
+            return Pin::new(&mut self.socket).poll_read(cx, buf);
+        };
+        if beginning.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
+        self.begun += buf.filled().len() - before;
+        if self.begun >= PREFACE {
+            self.beginning = None;
+        }
+        read
     }
 }
 
@@ -88,9 +112,27 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn peer_that_does_not_begin_is_given_up() {
+        let (socket, mut peer) = duplex(64);
+        let mut socket = StallLimited::new(socket, Duration::from_millis(20), Duration::MAX);
+        peer.write_all(&[b'P'; PREFACE - 1]).await.unwrap();
+        let error = socket.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn peer_that_has_begun_may_be_silent() {
+        let (socket, mut peer) = duplex(64);
+        let mut socket = StallLimited::new(socket, Duration::MAX, Duration::MAX);
+        peer.write_all(&[b'P'; PREFACE]).await.unwrap();
+        socket.read_exact(&mut [0; PREFACE]).await.unwrap();
+        assert!(socket.beginning.is_none());
+    }
+
+    #[tokio::test]
     async fn peer_that_takes_nothing_is_given_up_after_the_limit() {
         let (socket, mut peer) = duplex(16);
-        let mut socket = StallLimited::new(socket, Duration::from_millis(20));
+        let mut socket = StallLimited::new(socket, Duration::MAX, Duration::from_millis(20));
         for _ in 0..2 {
             let error = socket.write_all(&[0; 17]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -249,6 +249,11 @@ impl World {
         watched::counter(&self.registry, name, labels)
     }
 
+    /// A gauge's value.
+    pub fn gauge(&self, name: &str) -> i64 {
+        watched::gauge(&self.registry, name)
+    }
+
     pub async fn end(mut self) {
         if let Some(relayer) = self.relayer.take() {
             relayer.shutdown().await;

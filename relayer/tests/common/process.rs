@@ -13,8 +13,8 @@ use pocket_query::{BlockFeed, ChainClient, NodeConfig};
 use pocket_relayer::{Deps, Relayer};
 use pocket_store::{PublisherConfig, Store, StoreConfig};
 use prometheus::Registry;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::World;
@@ -30,6 +30,8 @@ const LISTENS: &str = "relayer listens on ";
 pub struct RelayerProcess {
     child: Child,
     address: SocketAddr,
+    // Closed, it would fail the process when it says that its test is over.
+    _output: Lines<BufReader<ChildStdout>>,
 }
 
 impl RelayerProcess {
@@ -52,7 +54,11 @@ impl RelayerProcess {
                 break address.parse().unwrap();
             }
         };
-        Self { child, address }
+        Self {
+            child,
+            address,
+            _output: lines,
+        }
     }
 
     pub fn address(&self) -> SocketAddr {

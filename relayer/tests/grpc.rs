@@ -321,3 +321,40 @@ async fn gzip_is_understood_and_mirrored() {
     assert_eq!(world.published("supplier1").await.len(), 1);
     world.end().await;
 }
+
+#[tokio::test]
+async fn calls_share_a_connection_and_are_all_mined() {
+    let (mut world, backend) = world().await;
+    let relay = world.relay().await;
+    let client = RelayServiceClient::new(channel(&world).await);
+    let calls = (0..200).map(|number| {
+        let said = format!("call {number}");
+        let request = call(&relay, "Say", said.as_bytes()).request();
+        let mut client = client.clone();
+        async move {
+            let mut request = tonic::Request::new(request);
+            request.metadata_mut().insert("rpc-type", "grpc".parse().unwrap());
+            let response = client.send_relay(request).await.unwrap().into_inner();
+            let answer = verified(&response.encode_to_vec(), "supplier1");
+            assert_eq!(answer.body_bz, framed(said.as_bytes()));
+        }
+    });
+    futures::future::join_all(calls).await;
+    assert_eq!(backend.asked().len(), 200);
+    assert_eq!(world.published("supplier1").await.len(), 200);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn relay_of_a_client_that_leaves_is_not_mined_and_holds_nothing_up() {
+    let (mut world, backend) = world().await;
+    let request = call(&world.relay().await, "Never", b"x").request();
+    let left = tokio::select! {
+        _ = send(&world, request, Some("1")) => false,
+        () = backend.wait_until_asked(1) => true,
+    };
+    assert!(left);
+    assert!(world.published("supplier1").await.is_empty());
+    assert_eq!(world.counted("ha_relayer_relays_served_total", &[]), 0);
+    world.end().await;
+}

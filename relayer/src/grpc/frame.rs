@@ -120,7 +120,9 @@ impl Body for Reply {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use http_body_util::BodyExt as _;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -171,6 +173,16 @@ mod tests {
         assert_eq!(read(wire, Encoding::Gzip, 1000).await, Err(Refusal::BodyTooLarge));
         let garbage = Bytes::from_static(&[1, 0, 0, 0, 3, 0x1f, 0x8b, 9]);
         assert_eq!(read(garbage, Encoding::Gzip, LIMIT).await, Err(Refusal::Undecodable));
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..64), gzip in any::<bool>()) {
+            let encoding = if gzip { Encoding::Gzip } else { Encoding::Identity };
+            let is_whole = body.len() >= HEAD && body[1..HEAD] == ((body.len() - HEAD) as u32).to_be_bytes();
+            let read = read(body.clone().into(), encoding, LIMIT).now_or_never().expect("small bodies need no thread");
+            prop_assert_eq!(read.is_ok_and(|message| message == body[HEAD..]), is_whole && body[0] == 0);
+        }
     }
 
     #[test]

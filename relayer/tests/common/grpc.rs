@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
@@ -48,6 +49,13 @@ impl GrpcBackend {
 
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// Waits until it has been asked `count` times.
+    pub async fn wait_until_asked(&self, count: usize) {
+        while self.asked.lock().unwrap().len() < count {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Ends it; its port refuses connections then.

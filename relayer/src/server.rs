@@ -20,10 +20,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::body::{self, BodyError};
+use crate::body::{self, BodyTime};
+use crate::grpc::{self, CallBody, Calls};
 use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
-use crate::refusal::Refusal;
+use crate::received::Carrier;
 use crate::stall::StallLimited;
 use crate::stream::{ServedStream, SignedStream};
 use crate::websocket::{self, Sockets};
@@ -39,19 +40,19 @@ const BODY_MARGIN: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client is sent.
-type Answer = Response<Either<Full<Bytes>, SignedStream>>;
+type Answer = Response<Either<Full<Bytes>, Either<SignedStream, CallBody>>>;
 
 /// What one port serves.
 pub(crate) struct Server {
     pipeline: Arc<Pipeline>,
     inbound: InboundConfig,
-    /// How long a request's body may take.
-    body_timeout: Duration,
+    body_time: BodyTime,
     compression: ResponseCompressionConfig,
     over_http1: IntCounter,
     over_http2: IntCounter,
     over_websocket: IntCounter,
     sockets: Sockets,
+    calls: Calls,
 }
 
 impl Server {
@@ -59,10 +60,15 @@ impl Server {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
         let over_websocket = by_protocol("websocket");
+        let body_time = BodyTime {
+            whole: config.longest_request_timeout() + BODY_MARGIN,
+            stall: config.inbound.stall_timeout,
+        };
         Arc::new(Self {
+            calls: Calls::new(pipeline.clone(), body_time),
             pipeline,
             inbound: config.inbound.clone(),
-            body_timeout: config.longest_request_timeout() + BODY_MARGIN,
+            body_time,
             compression: config.response_compression.clone(),
             over_http1,
             over_http2,
@@ -90,6 +96,7 @@ impl Server {
             }
         }
         drop(listener);
+        self.calls.stop();
         let finished = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, finished).await.is_err() {
             tracing::warn!(connections = connections.len(), "connections cut off at shutdown");
@@ -163,12 +170,20 @@ impl Server {
             let answer = Box::pin(self.sockets.upgrade(&self.pipeline, request)).await;
             return answer.map(Either::Left);
         }
+        if let Some(form) = grpc::Form::of(&request) {
+            let answer = self.calls.answer(form, request).await;
+            return answer.map(|body| Either::Right(Either::Right(body)));
+        }
+        if let Some(allowed) = grpc::preflight(&request) {
+            return allowed.map(Either::Left);
+        }
         // Any method and any path is a relay: what counts is the body.
         let is_http2 = request.version() == Version::HTTP_2;
         if is_http2 { &self.over_http2 } else { &self.over_http1 }.inc();
         let (head, incoming) = request.into_parts();
-        let served = match self.read(incoming).await {
-            Ok(body) => self.pipeline.serve(&head.headers, body).await,
+        let limit = self.pipeline.reception.services.body_limit;
+        let served = match body::read(incoming, limit, self.body_time).await {
+            Ok(body) => self.pipeline.serve(Carrier::Request(&head.headers), body).await,
             Err(refusal) => {
                 self.pipeline
                     .metrics
@@ -206,21 +221,11 @@ impl Server {
         }
         response
     }
-
-    async fn read(&self, incoming: Incoming) -> Result<Bytes, Refusal> {
-        let limit = self.pipeline.reception.services.body_limit;
-        let body = body::collect_steadily(incoming, limit, self.inbound.stall_timeout);
-        match tokio::time::timeout(self.body_timeout, body).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(BodyError::TooLarge)) => Err(Refusal::BodyTooLarge),
-            Ok(Err(BodyError::Broken)) | Err(_) => Err(Refusal::UnreadableBody),
-        }
-    }
 }
 
 /// A stream's head is the backend's. Over HTTP/1.1 its connection ends with it, as the peer's does.
 fn streamed(stream: ServedStream, is_http2: bool) -> Answer {
-    let mut response = Response::new(Either::Right(stream.body));
+    let mut response = Response::new(Either::Right(Either::Left(stream.body)));
     *response.status_mut() = stream.status;
     *response.headers_mut() = stream.headers;
     if !is_http2 {

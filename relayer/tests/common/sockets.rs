@@ -1,5 +1,6 @@
 //! Both ends of a WebSocket: a backend that does what it is told, and a gateway that signs messages.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -126,7 +127,12 @@ pub async fn world_with(config: WorldConfig) -> (World, SocketBackend) {
 }
 
 pub fn handshake(world: &World, service: &str) -> Request<()> {
-    let mut request = format!("ws://{}/", world.address()).into_client_request().unwrap();
+    handshake_at(world.address(), service)
+}
+
+/// A handshake with the relayer at `address`.
+pub fn handshake_at(address: SocketAddr, service: &str) -> Request<()> {
+    let mut request = format!("ws://{address}/").into_client_request().unwrap();
     request
         .headers_mut()
         .insert("Target-Service-Id", service.parse().unwrap());

@@ -15,11 +15,10 @@ async fn answered_relays_of_every_type_are_claimed_and_proven() {
         ..Localnet::default()
     };
     let chain = devnet(&genesis).await;
-    let modes = [Mode::JsonRpc, Mode::Rest, Mode::CometBft, Mode::WebSocket, Mode::Stream];
-    let world = World::devnet(&chain, 1).asking(modes);
+    let world = World::devnet(&chain, 1).asking(Mode::ALL);
     let stage = Stage::start(world).await.unwrap();
     let plan = Plan {
-        relays: 100,
+        relays: 120,
         sessions: 1,
     };
     let finale = play(&stage, plan, &watch::Sender::default()).await;
@@ -41,6 +40,7 @@ async fn answered_relays_of_every_type_are_claimed_and_proven() {
             (Mode::Rest, 40, 40),
             (Mode::CometBft, 20, 20),
             (Mode::WebSocket, 40, 40),
+            (Mode::Grpc, 20, 20),
         ]
     );
     for (mode, tally) in &scene.by_type {

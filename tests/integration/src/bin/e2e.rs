@@ -22,8 +22,6 @@ enum Chain {
     Devnet,
 }
 
-const DEFAULT_MODES: [Mode; 5] = [Mode::JsonRpc, Mode::Rest, Mode::CometBft, Mode::WebSocket, Mode::Stream];
-
 /// Serve relays over sessions of a chain, and check what the chain made of them.
 #[derive(Parser)]
 struct Arguments {
@@ -46,7 +44,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1.0)]
     proof_probability: f64,
     /// What is asked for, in turn; by default every RPC type, streams included.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = DEFAULT_MODES)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Mode::ALL)]
     modes: Vec<Mode>,
     /// Which log lines are shown, as in `info` or `pocket_miner=debug`.
     #[arg(long, default_value = "warn")]

@@ -1,46 +1,59 @@
-//! Forwarding a relay to the operator's node.
+//! Forwarding a relay to one of the operator's nodes. Which one, and whether another is asked after it, is the pool's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::Upgraded;
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use pocket_config::{BackendConfig, HttpTransportConfig, ServiceConfig};
-
+use pocket_config::{BackendConfig, BackendEndpoint, HttpTransportConfig, RpcType, ServiceConfig};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::body::{self, BodyError};
-use crate::headers::BackendHeaders;
+use crate::compression;
+use crate::connector::{Connector, Versions};
+use crate::metrics::observe;
+use crate::pool::{ConnectionMetrics, Limit, Outcome, Place};
 use crate::refusal::Refusal;
 use crate::target::{Target, TargetError};
-use crate::tls::Versions;
-use crate::{compression, tls};
 
-/// One backend of a service: a server, the connections to it, and what is added to every request.
+/// One server and the connections to it.
 #[derive(Debug)]
 pub(crate) struct Backend {
     target: Target,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    headers: BackendHeaders,
-    request_timeout: Duration,
+    client: Client<Connector, Full<Bytes>>,
     header_timeout: Duration,
     dial_timeout: Duration,
     answer_limit: usize,
+    /// Of requests and streams under way, and so of connections; sockets do not count.
+    limit: Option<Arc<Limit>>,
+    metrics: ConnectionMetrics,
 }
 
-/// The inner request of a relay, ready to go.
-#[derive(Debug)]
+/// The inner request of a relay, ready to go. Cloning copies the URL and the header table, for a second attempt.
+#[derive(Clone, Debug)]
 pub(crate) struct Forward {
     pub method: Method,
-    pub uri: Uri,
+    /// As the client wrote it; where it leads depends on the endpoint.
+    pub url: String,
     pub headers: HeaderMap,
     pub body: Bytes,
+}
+
+/// Why an endpoint gave no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    /// What the client is told, unless another endpoint does better.
+    pub refusal: Refusal,
+    /// What it says about the endpoint.
+    pub outcome: Outcome,
+    /// Whether the endpoint may have seen the request.
+    pub was_sent: bool,
 }
 
 /// What the backend said, whole, decompressed.
@@ -76,7 +89,10 @@ pub(crate) struct BackendStream {
     pub headers: HeaderMap,
     pub body: Incoming,
     /// When it has to be over.
-    pub deadline: tokio::time::Instant,
+    pub deadline: Instant,
+    /// Under the backend's limit, until the stream is dropped.
+    #[allow(dead_code)]
+    pub place: Place,
 }
 
 /// A backend that cannot be used as it is configured.
@@ -94,73 +110,65 @@ pub enum BackendError {
 }
 
 impl Backend {
-    /// A backend without connections yet. Of several endpoints the first is taken.
+    /// A backend without connections yet.
     pub fn new(
+        kind: RpcType,
+        endpoint: &BackendEndpoint,
         config: &BackendConfig,
         service: &ServiceConfig,
         transport: &HttpTransportConfig,
         answer_limit: usize,
+        metrics: ConnectionMetrics,
     ) -> Result<Self, BackendError> {
-        let endpoint = &config.endpoints[0];
-        let url = endpoint.url.as_str();
-        // A WebSocket begins as a request of HTTP/1.1.
-        let (target, versions) = match url
-            .strip_prefix("ws://")
-            .map(|rest| format!("http://{rest}"))
-            .or_else(|| {
-                let rest = url.strip_prefix("wss://")?;
-                Some(format!("https://{rest}"))
-            }) {
-            Some(url) => (Target::parse(&url, None)?, Versions::Http1),
-            None => (Target::parse(url, config.base_path.as_deref())?, Versions::All),
+        let url = http_url(endpoint.url.as_str());
+        let base_path = config.base_path.as_deref();
+        let (target, versions) = match kind {
+            // A WebSocket begins as a request of HTTP/1.1.
+            RpcType::WebSocket => (Target::parse(&url, None)?, Versions::Http1),
+            RpcType::Grpc => (Target::parse(&url, base_path)?, Versions::Http2),
+            RpcType::JsonRpc | RpcType::Rest | RpcType::CometBft => (Target::parse(&url, base_path)?, Versions::All),
         };
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(transport.tcp_keep_alive);
-        tcp.set_connect_timeout(Some(service.timeouts.dial));
-        let connector = tls::connector(tcp, target.is_https(), versions)?;
+        let connector = Connector::new(
+            &service.timeouts,
+            transport,
+            target.is_https(),
+            versions,
+            Some(metrics.dial.clone()),
+        )?;
         let client = Client::builder(hyper_util::rt::TokioExecutor::new())
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .timer(hyper_util::rt::TokioTimer::new())
             .pool_idle_timeout(service.pool.idle_connection_timeout)
             .pool_max_idle_per_host(service.pool.max_idle_connections_per_host as usize)
             .build(connector);
-        let request_timeout = service.timeouts.request;
         Ok(Self {
             target,
             client,
-            headers: BackendHeaders::new(config)?,
             dial_timeout: service.timeouts.dial,
-            request_timeout,
             header_timeout: service
                 .timeouts
                 .response_header
-                .unwrap_or(request_timeout)
-                .min(request_timeout),
+                .unwrap_or(service.timeouts.request)
+                .min(service.timeouts.request),
             answer_limit,
+            limit: service.pool.max_connections_per_host.map(Limit::new),
+            metrics,
         })
     }
 
-    /// Where relays for the inner URL go.
+    /// Where relays go.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// What goes on top of a relay's own headers.
-    pub fn headers(&self) -> &BackendHeaders {
-        &self.headers
-    }
-
-    /// Opens a WebSocket to the configured address.
-    pub async fn open_socket(&self, mut headers: HeaderMap) -> Result<Upgraded, Refusal> {
-        self.headers.put_on(&mut headers);
+    /// Opens a WebSocket to the configured address. `headers` are all but those of the handshake.
+    pub async fn open_socket(&self, mut headers: HeaderMap) -> Result<Upgraded, Unanswered> {
         let key = generate_key();
         let accept = derive_accept_key(key.as_bytes());
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        let key = HeaderValue::try_from(key).map_err(|_| Refusal::BackendUnreachable)?;
+        let key = HeaderValue::try_from(key).expect("a key is base64");
         headers.insert(header::SEC_WEBSOCKET_KEY, key);
         let mut request = Request::new(Full::default());
         *request.uri_mut() = self.target.address();
@@ -178,29 +186,36 @@ impl Backend {
         // As long again as connecting may take: the backend has to answer, too.
         match tokio::time::timeout(self.dial_timeout * 2, opening).await {
             Ok(Some(socket)) => Ok(socket),
-            Ok(None) => Err(Refusal::BackendUnreachable),
-            Err(_) => Err(Refusal::BackendTimeout),
+            // A handshake asks nothing of the backend that another could not do as well.
+            Ok(None) => Err(Unanswered::failed(Refusal::BackendUnreachable, false)),
+            Err(_) => Err(Unanswered::timed_out()),
         }
     }
 
-    /// Asks the backend once, within the service's timeouts. A server error is a refusal with its status (spec
-    /// `relay.md` §5.10): it is neither signed nor mined.
-    pub async fn ask(&self, forward: Forward) -> Result<BackendReply, Refusal> {
-        let deadline = tokio::time::Instant::now() + self.request_timeout;
+    /// Asks the backend once, until `deadline` at most. A server error is a refusal with its status (spec `relay.md`
+    /// §5.10): it is neither signed nor mined.
+    pub async fn ask(&self, forward: Forward, deadline: Instant) -> Result<BackendReply, Unanswered> {
+        let uri = self.target.join(&forward.url).map_err(|_| Unanswered {
+            refusal: Refusal::Unforwardable,
+            outcome: Outcome::Blameless,
+            was_sent: false,
+        })?;
+        let place = self.place(deadline).await?;
         let mut request = Request::new(Full::new(forward.body));
         *request.method_mut() = forward.method;
-        *request.uri_mut() = forward.uri;
+        *request.uri_mut() = uri;
         *request.headers_mut() = forward.headers;
-        let response = tokio::time::timeout(self.header_timeout, self.client.request(request))
+        let head_due = deadline.min(Instant::now() + self.header_timeout);
+        let response = tokio::time::timeout_at(head_due, self.client.request(request))
             .await
-            .map_err(|_| Refusal::BackendTimeout)?
+            .map_err(|_| Unanswered::timed_out())?
             .map_err(|error| {
                 tracing::debug!(%error, backend = self.target.origin(), "backend unreachable");
-                Refusal::BackendUnreachable
+                Unanswered::failed(Refusal::BackendUnreachable, !error.is_connect())
             })?;
         let (head, incoming) = response.into_parts();
         if head.status.as_u16() >= 500 {
-            return Err(Refusal::BackendStatus(head.status));
+            return Err(Unanswered::failed(Refusal::BackendStatus(head.status), true));
         }
         if is_streamed(&head.headers) && !incoming.is_end_stream() {
             return Ok(BackendReply::Stream(BackendStream {
@@ -208,23 +223,78 @@ impl Backend {
                 headers: head.headers,
                 body: incoming,
                 deadline,
+                place,
             }));
         }
         let body = tokio::time::timeout_at(deadline, body::collect(incoming, self.answer_limit))
             .await
-            .map_err(|_| Refusal::BackendTimeout)?
+            .map_err(|_| Unanswered::timed_out())?
             .map_err(|error| match error {
-                BodyError::TooLarge => Refusal::BackendAnswerTooLarge,
-                BodyError::Broken => Refusal::BackendUnreachable,
+                BodyError::TooLarge => Unanswered::too_large(),
+                BodyError::Broken => Unanswered::failed(Refusal::BackendUnreachable, true),
             })?;
+        drop(place);
         let mut answer = BackendAnswer {
             status: head.status,
             headers: head.headers,
             body,
         };
-        compression::decode(&mut answer, self.answer_limit).await?;
+        compression::decode(&mut answer, self.answer_limit)
+            .await
+            .map_err(|_| Unanswered::too_large())?;
         Ok(BackendReply::Whole(answer))
     }
+
+    async fn place(&self, deadline: Instant) -> Result<Place, Unanswered> {
+        let Some(limit) = &self.limit else {
+            return Ok(Place::unlimited());
+        };
+        let mut waiting_since = None;
+        let taking = limit.take(|| waiting_since = Some(Instant::now()));
+        let place = tokio::time::timeout_at(deadline, taking).await;
+        if let Some(since) = waiting_since {
+            observe(&self.metrics.wait, since.elapsed());
+        }
+        place.map_err(|_| Unanswered::timed_out())
+    }
+}
+
+impl Unanswered {
+    fn failed(refusal: Refusal, was_sent: bool) -> Self {
+        Self {
+            refusal,
+            outcome: Outcome::Failed,
+            was_sent,
+        }
+    }
+
+    fn timed_out() -> Self {
+        Self {
+            refusal: Refusal::BackendTimeout,
+            outcome: Outcome::TimedOut,
+            was_sent: true,
+        }
+    }
+
+    /// What was asked is too much, and would be too much elsewhere: nobody may open breakers by asking it.
+    fn too_large() -> Self {
+        Self {
+            refusal: Refusal::BackendAnswerTooLarge,
+            outcome: Outcome::Blameless,
+            was_sent: true,
+        }
+    }
+}
+
+/// A configured address as HTTP knows it, which carries `WebSocket`s and gRPC.
+pub(crate) fn http_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let scheme = match scheme {
+        "ws" | "grpc" => "http",
+        "wss" | "grpcs" => "https",
+        other => other,
+    };
+    format!("{scheme}://{rest}")
 }
 
 /// Whether an answer is to be passed on line by line: by its media type alone (spec `relay.md` §5.11). A compressed one

@@ -206,7 +206,7 @@ impl Pipeline {
     async fn ask(&self, relay: &ReceivedRelay, forward: Forward) -> Result<BackendReply, Refusal> {
         let route = relay.route();
         let started = Instant::now();
-        let answer = route.backend.ask(forward).await;
+        let answer = route.backends.ask(forward).await;
         match &answer {
             Ok(answer) => {
                 observe(&route.metrics.backend_latency, started.elapsed());
@@ -271,18 +271,18 @@ fn forward(
     outer: &HeaderMap,
     parties: &Parties,
 ) -> Result<Forward, Refusal> {
-    let backend = &relay.route().backend;
     let method = match envelope.method.as_str() {
         "" => Method::GET,
         method => Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::Unforwardable)?,
     };
     Ok(Forward {
         method,
-        uri: backend
-            .target()
-            .join(&envelope.url)
-            .map_err(|_| Refusal::Unforwardable)?,
-        headers: backend.headers().for_request(envelope.header, outer, parties),
+        url: envelope.url,
+        headers: relay
+            .route()
+            .backends
+            .headers()
+            .for_request(envelope.header, outer, parties),
         body: envelope.body_bz,
     })
 }

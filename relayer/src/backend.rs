@@ -27,12 +27,14 @@ use crate::target::{Target, TargetError};
 pub(crate) struct Backend {
     target: Target,
     client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
     header_timeout: Duration,
     dial_timeout: Duration,
     answer_limit: usize,
     /// Of requests and streams under way, and so of connections; sockets do not count.
     limit: Option<Arc<Limit>>,
     metrics: ConnectionMetrics,
+    is_grpc: bool,
 }
 
 /// The inner request of a relay, ready to go. Cloning copies the URL and the header table, for a second attempt.
@@ -43,6 +45,8 @@ pub(crate) struct Forward {
     pub url: String,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// Whether the client can be given a stream.
+    pub may_stream: bool,
 }
 
 /// Why an endpoint gave no answer.
@@ -128,22 +132,31 @@ impl Backend {
             RpcType::Grpc => (Target::parse(&url, base_path)?, Versions::Http2),
             RpcType::JsonRpc | RpcType::Rest | RpcType::CometBft => (Target::parse(&url, base_path)?, Versions::All),
         };
+        let is_grpc = kind == RpcType::Grpc;
+        // Calls share one connection, and a socket begins with a handshake of its own.
+        let is_shared = matches!(kind, RpcType::Grpc | RpcType::WebSocket);
+        let warm = transport
+            .warm_connections_per_host
+            .min(if is_shared { 1 } else { u32::MAX });
         let connector = Connector::new(
             &service.timeouts,
             transport,
             target.is_https(),
             versions,
             Some(metrics.dial.clone()),
-        )?;
+        )?
+        .warmed(warm);
         let client = Client::builder(hyper_util::rt::TokioExecutor::new())
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .timer(hyper_util::rt::TokioTimer::new())
             .pool_idle_timeout(service.pool.idle_connection_timeout)
             .pool_max_idle_per_host(service.pool.max_idle_connections_per_host as usize)
-            .build(connector);
+            .http2_only(is_grpc)
+            .build(connector.clone());
         Ok(Self {
             target,
             client,
+            connector,
             dial_timeout: service.timeouts.dial,
             header_timeout: service
                 .timeouts
@@ -151,14 +164,25 @@ impl Backend {
                 .unwrap_or(service.timeouts.request)
                 .min(service.timeouts.request),
             answer_limit,
-            limit: service.pool.max_connections_per_host.map(Limit::new),
+            // All calls share a connection.
+            limit: service
+                .pool
+                .max_connections_per_host
+                .filter(|_| !is_grpc)
+                .map(Limit::new),
             metrics,
+            is_grpc,
         })
     }
 
     /// Where relays go.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Keeps connections open for relays to come, as many as are configured.
+    pub async fn keep_warm(&self) {
+        self.connector.keep_warm(self.target.address()).await;
     }
 
     /// Opens a WebSocket to the configured address. `headers` are all but those of the handshake.
@@ -201,10 +225,14 @@ impl Backend {
             was_sent: false,
         })?;
         let place = self.place(deadline).await?;
+        let may_stream = forward.may_stream;
         let mut request = Request::new(Full::new(forward.body));
         *request.method_mut() = forward.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = forward.headers;
+        if self.is_grpc {
+            speak_grpc(request.headers_mut());
+        }
         let head_due = deadline.min(Instant::now() + self.header_timeout);
         let response = tokio::time::timeout_at(head_due, self.client.request(request))
             .await
@@ -217,7 +245,7 @@ impl Backend {
         if head.status.as_u16() >= 500 {
             return Err(Unanswered::failed(Refusal::BackendStatus(head.status), true));
         }
-        if is_streamed(&head.headers) && !incoming.is_end_stream() {
+        if may_stream && is_streamed(&head.headers) && !incoming.is_end_stream() {
             return Ok(BackendReply::Stream(BackendStream {
                 status: head.status,
                 headers: head.headers,
@@ -226,7 +254,8 @@ impl Backend {
                 place,
             }));
         }
-        let body = tokio::time::timeout_at(deadline, body::collect(incoming, self.answer_limit))
+        let collecting = body::collect_with_trailers(incoming, self.answer_limit);
+        let (body, trailers) = tokio::time::timeout_at(deadline, collecting)
             .await
             .map_err(|_| Unanswered::timed_out())?
             .map_err(|error| match error {
@@ -239,6 +268,12 @@ impl Backend {
             headers: head.headers,
             body,
         };
+        if self.is_grpc {
+            // The call's own status comes last; the client looks for it in the envelope's headers.
+            for (name, value) in &trailers {
+                answer.headers.append(name, value.clone());
+            }
+        }
         compression::decode(&mut answer, self.answer_limit)
             .await
             .map_err(|_| Unanswered::too_large())?;
@@ -295,6 +330,12 @@ pub(crate) fn http_url(url: &str) -> String {
         other => other,
     };
     format!("{scheme}://{rest}")
+}
+
+/// What a gRPC server expects of every call; compression is a matter of its messages, not of the body.
+fn speak_grpc(headers: &mut HeaderMap) {
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.remove(header::ACCEPT_ENCODING);
 }
 
 /// Whether an answer is to be passed on line by line: by its media type alone (spec `relay.md` §5.11). A compressed one

@@ -13,6 +13,8 @@ mod compression;
 mod connector;
 mod drain;
 mod envelope;
+mod error_response;
+mod grpc;
 mod headers;
 mod health;
 mod metrics;
@@ -30,6 +32,7 @@ mod supplier_gate;
 mod target;
 mod tls_port;
 mod verify;
+mod warm;
 mod websocket;
 
 pub use backend::BackendError;

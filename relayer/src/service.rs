@@ -93,10 +93,6 @@ impl Services {
         for (id, service) in &config.services {
             let mut routes = [const { None }; rpc_type::ALL.len()];
             for (&kind, backend) in &service.backends {
-                // It has a transport of its own.
-                if kind == RpcType::Grpc {
-                    continue;
-                }
                 let backends = Backends::new(id, kind, backend, service, config, body_limit, &metrics.pools);
                 let backends = backends.map_err(|source| ServiceError {
                     service: id.clone(),
@@ -133,6 +129,13 @@ impl Services {
             .map(|route| &route.backends)
         {
             pool::watch_all(backends.pool(), backends.watched(), tasks, cancel);
+            for index in 0..backends.pool().endpoints().len() {
+                let (pool, cancel) = (backends.pool().clone(), cancel.clone());
+                tasks.spawn(async move {
+                    let warming = pool.endpoints()[index].connection.keep_warm();
+                    cancel.run_until_cancelled(warming).await;
+                });
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod client;
 pub mod fleet;
+pub mod grpc;
 pub mod streaming;
 pub mod watched;
 
@@ -40,6 +41,8 @@ pub struct WorldConfig {
     pub backends: Option<String>,
     /// A WebSocket backend for `svc-http`.
     pub web_socket: Option<String>,
+    /// A gRPC backend for `svc-http`.
+    pub grpc: Option<String>,
     pub chain_is_away: bool,
     pub redis_is_away: bool,
     pub publisher: PublisherConfig,
@@ -54,6 +57,7 @@ impl Default for WorldConfig {
             backend: None,
             backends: None,
             web_socket: None,
+            grpc: None,
             chain_is_away: false,
             redis_is_away: false,
             publisher: PublisherConfig {
@@ -242,6 +246,11 @@ impl World {
         }
     }
 
+    /// How often a histogram was fed.
+    pub fn observed(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        watched::observed(&self.registry, name, labels)
+    }
+
     /// A gauge's value over all labels that contain `labels`.
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> i64 {
         watched::gauge(&self.registry, name, labels)
@@ -278,6 +287,8 @@ fn relayer_yaml(redis: &str, backend: &str, config: &WorldConfig) -> String {
     let own = config.backends.as_ref().map(|text| text.replace('\n', "\n      "));
     let web_socket = config.web_socket.as_ref();
     let web_socket = web_socket.map_or(String::new(), |url| format!("websocket:\n        url: {url}"));
+    let grpc = config.grpc.as_ref();
+    let grpc = grpc.map_or(String::new(), |url| format!("grpc:\n        url: {url}"));
     let backends = own.unwrap_or_else(|| {
         format!(
             "jsonrpc:
@@ -286,7 +297,8 @@ fn relayer_yaml(redis: &str, backend: &str, config: &WorldConfig) -> String {
         url: {backend}/rest
         headers:
           X-Configured: yes
-      {web_socket}"
+      {web_socket}
+      {grpc}"
         )
     });
     format!(

@@ -169,9 +169,8 @@ async fn connections_are_open_before_relays_ask_for_them() {
         })
         .await;
         node.wait_until_connected(3).await;
-        world
-            .wait_until(|world| world.observed("ha_relayer_backend_dial_seconds") == 3)
-            .await;
+        let opened = |world: &World| world.observed("ha_relayer_backend_dial_seconds", &[("service_id", "svc-http")]);
+        world.wait_until(|world| opened(world) == 3).await;
         let relay = world.relay().await;
         relay.send(&world.url()).await.answer("supplier1");
         // The one that was taken is replaced.

@@ -54,9 +54,9 @@ pub fn gauge(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> i64 {
     sum(registry, name, labels, |metric| metric.get_gauge().get_value()) as i64
 }
 
-/// How often a histogram was fed, over all labels.
-pub fn observed(registry: &Registry, name: &str) -> u64 {
-    sum(registry, name, &[], |metric| {
+/// How often a histogram was fed.
+pub fn observed(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> u64 {
+    sum(registry, name, labels, |metric| {
         metric.get_histogram().get_sample_count() as f64
     }) as u64
 }

@@ -92,7 +92,7 @@ async fn breaker_opens_tries_one_relay_and_closes() {
     assert_eq!(node.asked(), 2);
     assert_eq!(world.counted("ha_relayer_fast_fails_total", &[]), 1);
     let labels = [("service_id", "svc-http:jsonrpc"), ("endpoint", "a")];
-    assert_eq!(world.gauge("ha_relayer_backend_health_status", &labels), 0);
+    assert_eq!(world.gauge_of("ha_relayer_backend_health_status", &labels), 0);
 
     // Half-open: the relay that tries fails, and the breaker is open again.
     while relay.send(&world.url()).await.status.as_u16() == 503 {
@@ -107,7 +107,7 @@ async fn breaker_opens_tries_one_relay_and_closes() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(sent(&world, &relay, 2).await, "aa");
-    assert_eq!(world.gauge("ha_relayer_backend_health_status", &labels), 1);
+    assert_eq!(world.gauge_of("ha_relayer_backend_health_status", &labels), 1);
     let changes = |state| world.counted("ha_relayer_backend_state_changes_total", &[("state", state)]);
     assert_eq!([changes("open"), changes("half_open"), changes("closed")], [2, 2, 1]);
     assert_eq!(world.published("supplier1").await.len(), 3);
@@ -328,10 +328,10 @@ async fn one_connection_serves_one_relay_after_another_where_no_more_are_allowed
     }
     assert_eq!((node.asked(), node.connections()), (5, 1));
     assert_eq!(
-        world.gauge("ha_relayer_http_pool_max_conns", &[("service_id", "svc-http")]),
+        world.gauge_of("ha_relayer_http_pool_max_conns", &[("service_id", "svc-http")]),
         1
     );
-    assert_eq!(world.gauge("ha_relayer_http_pool_in_flight", &[]), 0);
+    assert_eq!(world.gauge_of("ha_relayer_http_pool_in_flight", &[]), 0);
     world.end().await;
 }
 
@@ -358,7 +358,7 @@ async fn stream_comes_from_a_backend_that_is_there_and_holds_its_place_until_it_
         tokio::spawn(async move { StreamReply::open(&url, &relay, false).await })
     };
     world
-        .wait_until(|world| world.gauge("ha_relayer_http_pool_in_flight", &[]) == 1)
+        .wait_until(|world| world.gauge_of("ha_relayer_http_pool_in_flight", &[]) == 1)
         .await;
     talk.end().await;
     assert!(reply.batch().await.unwrap().is_none());

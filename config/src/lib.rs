@@ -42,9 +42,9 @@ pub use miner::{
 };
 pub use relayer::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,
-    FailBehavior, HeaderName, HttpTransportConfig, PoolProfile, RelayMeterConfig, RelayerConfig,
-    ResponseCompressionConfig, RpcType, ServiceConfig, SimulationConfig, SimulationIdentity, TimeoutProfile,
-    ValidationMode,
+    FailBehavior, HeaderName, HealthCheckKind, HttpTransportConfig, OutlierEjection, PoolProfile, RelayMeterConfig,
+    RelayerConfig, ResponseCompressionConfig, RetriedRequests, RpcType, ServiceConfig, SimulationConfig,
+    SimulationIdentity, TimeoutProfile, TlsConfig, ValidationMode,
 };
 pub use secret::Secret;
 pub use shared::{

@@ -102,11 +102,14 @@ fn handshake<B>(pipeline: &Pipeline, request: &Request<B>) -> Result<(Arc<Servic
     if pipeline.reception.keys.is_empty() {
         return Err(refused(id, &Refusal::NotConfigured));
     }
-    if service.route(RpcType::WebSocket).is_none() {
+    let Some(route) = service.route(RpcType::WebSocket) else {
         let refusal = Refusal::Unavailable {
             service: id.to_owned(),
             reason: Unavailable::NoBackend,
         };
+        return Err(refused(id, &refusal));
+    };
+    if let Err(refusal) = route.backends.check_available() {
         return Err(refused(id, &refusal));
     }
     if headers
@@ -157,7 +160,7 @@ async fn serve(
     headers.insert(SUPPLIER, supplier.unwrap_or(HeaderValue::from_static("")));
     let route = service.route(RpcType::WebSocket);
     let route = route.expect("a socket is opened only for a route that is there");
-    match route.backend.open_socket(headers).await {
+    match route.backends.open_socket(headers).await {
         Ok(socket) => {
             let bridge = Bridge::new(pipeline, service.id.clone());
             bridge.run(gateway, Leg::new(socket, Role::Client), &cancel).await;

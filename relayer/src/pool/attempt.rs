@@ -53,7 +53,8 @@ impl Backends {
             let spare = (retries > 0).then(|| forward.clone());
             let hedge = self.repeating.hedge_after.filter(|_| is_repeatable && others > 0);
             let answered = match hedge {
-                Some(delay) => self.hedge(picked, forward, deadline, delay, &mut tried).await,
+                // Boxed: other relays need not have room for two attempts.
+                Some(delay) => Box::pin(self.hedge(picked, forward, deadline, delay, &mut tried)).await,
                 None => ask_one(picked, forward, deadline).await,
             };
             let unanswered = match answered {

@@ -2,6 +2,7 @@
 
 mod backend;
 mod backend_health;
+mod inbound;
 mod listener;
 mod service;
 mod simulation;
@@ -16,6 +17,7 @@ pub use self::backend::{
     Authentication, BackendConfig, BackendEndpoint, BackendSelection, HeaderName, RetriedRequests, RpcType,
 };
 pub use self::backend_health::{BackendHealthCheck, HealthCheckKind, OutlierEjection};
+pub use self::inbound::{HandshakeSignature, InboundConfig, WebSocketConfig};
 pub use self::listener::TlsConfig;
 pub use self::service::{ServiceConfig, ValidationMode};
 pub use self::simulation::{SimulationConfig, SimulationIdentity};
@@ -61,6 +63,10 @@ pub struct RelayerConfig {
     pub relay_meter: RelayMeterConfig,
     /// `http_transport`.
     pub http_transport: HttpTransportConfig,
+    /// `inbound`.
+    pub inbound: InboundConfig,
+    /// `websocket`.
+    pub web_socket: WebSocketConfig,
     /// `response_compression`.
     pub response_compression: ResponseCompressionConfig,
     /// `timeout_profiles`, `fast` and `streaming` always among them.
@@ -129,6 +135,8 @@ impl Section for RelayerConfig {
             logging: fields.section("logging", LoggingConfig::read),
             relay_meter: fields.section("relay_meter", RelayMeterConfig::read),
             http_transport,
+            inbound: fields.section("inbound", InboundConfig::read),
+            web_socket: fields.section("websocket", WebSocketConfig::read),
             response_compression: fields.section("response_compression", ResponseCompressionConfig::read),
             timeout_profiles,
             pool_profiles,

@@ -48,6 +48,7 @@ fn what_is_not_written_is_off_or_careful() {
     let config = relayer("{backends: {jsonrpc: {url: http://a}}}", "").unwrap();
     assert_eq!(config.tls, None);
     assert_eq!(config.http_transport.ca_file, None);
+    assert_eq!(config.http_transport.warm_connections_per_host, 0);
     assert_eq!(config.http_transport.idle_connection_timeout, Duration::from_mins(5));
     assert!(config.services["eth"].fallback_backends.is_empty());
 }
@@ -81,7 +82,7 @@ fn every_key_is_read() {
 
     let config = relayer(
         "{fallback_backends: [rest, jsonrpc], backends: {jsonrpc: {url: http://a}, rest: {url: http://b}}}",
-        "tls: {cert_file: c.pem, key_file: k.pem}\nhttp_transport: {ca_file: ca.pem}\n",
+        "tls: {cert_file: c.pem, key_file: k.pem}\nhttp_transport: {ca_file: ca.pem, warm_conns_per_host: 7}\n",
     )
     .unwrap();
     let fallbacks = &config.services["eth"].fallback_backends;
@@ -89,6 +90,7 @@ fn every_key_is_read() {
     let tls = config.tls.unwrap();
     assert_eq!((tls.cert_file, tls.key_file), (PathBuf::from("c.pem"), "k.pem".into()));
     assert_eq!(config.http_transport.ca_file, Some("ca.pem".into()));
+    assert_eq!(config.http_transport.warm_connections_per_host, 7);
 }
 
 #[test]

@@ -22,21 +22,19 @@ use crate::pool::{ConnectionMetrics, Limit, Outcome, Place};
 use crate::refusal::Refusal;
 use crate::target::{Target, TargetError};
 
-/// How long a connection to a gRPC backend may leave bytes unconfirmed.
-const PEER_GONE: Duration = Duration::from_secs(20);
-
 /// One server and the connections to it.
 #[derive(Debug)]
 pub(crate) struct Backend {
     target: Target,
     client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
     header_timeout: Duration,
     dial_timeout: Duration,
     answer_limit: usize,
-    is_grpc: bool,
     /// Of requests and streams under way, and so of connections; sockets do not count.
     limit: Option<Arc<Limit>>,
     metrics: ConnectionMetrics,
+    is_grpc: bool,
 }
 
 /// The inner request of a relay, ready to go. Cloning copies the URL and the header table, for a second attempt.
@@ -135,27 +133,30 @@ impl Backend {
             RpcType::JsonRpc | RpcType::Rest | RpcType::CometBft => (Target::parse(&url, base_path)?, Versions::All),
         };
         let is_grpc = kind == RpcType::Grpc;
-        // All calls share a connection. One whose peer is gone must not take them down for the minutes that TCP would
-        // wait by itself; pings of HTTP/2 would do, but gRPC servers hang up on those who ping.
-        let unconfirmed = is_grpc.then_some(PEER_GONE);
+        // Calls share one connection, and a socket begins with a handshake of its own.
+        let is_shared = matches!(kind, RpcType::Grpc | RpcType::WebSocket);
+        let warm = transport
+            .warm_connections_per_host
+            .min(if is_shared { 1 } else { u32::MAX });
         let connector = Connector::new(
             &service.timeouts,
             transport,
             target.is_https(),
             versions,
-            unconfirmed,
             Some(metrics.dial.clone()),
-        )?;
+        )?
+        .warmed(warm);
         let client = Client::builder(hyper_util::rt::TokioExecutor::new())
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .timer(hyper_util::rt::TokioTimer::new())
             .pool_idle_timeout(service.pool.idle_connection_timeout)
             .pool_max_idle_per_host(service.pool.max_idle_connections_per_host as usize)
             .http2_only(is_grpc)
-            .build(connector);
+            .build(connector.clone());
         Ok(Self {
             target,
             client,
+            connector,
             dial_timeout: service.timeouts.dial,
             header_timeout: service
                 .timeouts
@@ -163,20 +164,25 @@ impl Backend {
                 .unwrap_or(service.timeouts.request)
                 .min(service.timeouts.request),
             answer_limit,
-            is_grpc,
-            // Calls need no connection of their own.
+            // All calls share a connection.
             limit: service
                 .pool
                 .max_connections_per_host
                 .filter(|_| !is_grpc)
                 .map(Limit::new),
             metrics,
+            is_grpc,
         })
     }
 
     /// Where relays go.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Keeps connections open for relays to come, as many as are configured.
+    pub async fn keep_warm(&self) {
+        self.connector.keep_warm(self.target.address()).await;
     }
 
     /// Opens a WebSocket to the configured address. `headers` are all but those of the handshake.
@@ -218,8 +224,8 @@ impl Backend {
             outcome: Outcome::Blameless,
             was_sent: false,
         })?;
-        let may_stream = forward.may_stream;
         let place = self.place(deadline).await?;
+        let may_stream = forward.may_stream;
         let mut request = Request::new(Full::new(forward.body));
         *request.method_mut() = forward.method;
         *request.uri_mut() = uri;

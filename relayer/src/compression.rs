@@ -51,23 +51,6 @@ pub(crate) async fn decode(answer: &mut BackendAnswer, limit: usize) -> Result<(
     }
 }
 
-/// A gzip message of at most `limit` bytes when it is unpacked.
-pub(crate) async fn unpack_message(packed: Bytes, limit: usize) -> Result<Bytes, Refusal> {
-    let unpacked = if packed.len() <= INLINE_BYTES {
-        unpack(Coding::Gzip, &packed, limit)
-    } else {
-        // The thread ends by itself: its work is bounded by the limit.
-        tokio::task::spawn_blocking(move || unpack(Coding::Gzip, &packed, limit))
-            .await
-            .map_err(|_| Refusal::Undecodable)?
-    };
-    match unpacked {
-        Unpacked::Whole(message) => Ok(message),
-        Unpacked::Broken => Err(Refusal::Undecodable),
-        Unpacked::TooLarge => Err(Refusal::BodyTooLarge),
-    }
-}
-
 /// How a brotli stream begins that has a window beyond the 16 MiB of RFC 7932, which no HTTP answer may have.
 const BROTLI_LARGE_WINDOW: u8 = 0x11;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -116,6 +99,23 @@ fn unpack_all(packed: Bytes, codings: &[Coding], limit: usize) -> Unpacked {
         }
     }
     Unpacked::Whole(body)
+}
+
+/// A gzip message of at most `limit` bytes when it is unpacked.
+pub(crate) async fn unpack_message(packed: Bytes, limit: usize) -> Result<Bytes, Refusal> {
+    let unpacked = if packed.len() <= INLINE_BYTES {
+        unpack(Coding::Gzip, &packed, limit)
+    } else {
+        // The thread ends by itself: its work is bounded by the limit.
+        tokio::task::spawn_blocking(move || unpack(Coding::Gzip, &packed, limit))
+            .await
+            .map_err(|_| Refusal::Undecodable)?
+    };
+    match unpacked {
+        Unpacked::Whole(message) => Ok(message),
+        Unpacked::Broken => Err(Refusal::Undecodable),
+        Unpacked::TooLarge => Err(Refusal::BodyTooLarge),
+    }
 }
 
 /// A signed response as gzip.

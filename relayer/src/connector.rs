@@ -1,6 +1,6 @@
 //! Connections to backends: TCP, and TLS where the URL says so, within the profile's times.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -9,20 +9,24 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 use pocket_config::{HttpTransportConfig, TimeoutProfile};
 use prometheus::Histogram;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 use crate::metrics::observe;
+use crate::warm::{Connection, Warm};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long a connection of gRPC may leave bytes unconfirmed: all calls share it. One whose peer is gone must not take
+/// them down for the minutes that TCP would wait by itself; pings of HTTP/2 would do, but gRPC servers hang up on those
+/// who ping.
+const PEER_GONE: Duration = Duration::from_secs(20);
 
 /// Versions of HTTP that a backend is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,17 +46,16 @@ pub(crate) struct Connector {
     /// For TCP and TLS together; TCP alone has its own limit.
     timeout: Duration,
     dial: Option<Histogram>,
+    warm: Option<Arc<Warm>>,
 }
 
 impl Connector {
-    /// The system's root certificates are read only when `needs_roots`. A connection breaks when its peer's system
-    /// confirms nothing for the time `unconfirmed`.
+    /// The system's root certificates are read only when `needs_roots`.
     pub fn new(
         timeouts: &TimeoutProfile,
         transport: &HttpTransportConfig,
         needs_roots: bool,
         versions: Versions,
-        unconfirmed: Option<Duration>,
         dial: Option<Histogram>,
     ) -> io::Result<Self> {
         let mut tcp = HttpConnector::new();
@@ -60,7 +63,9 @@ impl Connector {
         tcp.set_nodelay(true);
         tcp.set_keepalive(transport.tcp_keep_alive);
         tcp.set_connect_timeout(Some(timeouts.dial));
-        tcp.set_tcp_user_timeout(unconfirmed);
+        if versions == Versions::Http2 {
+            tcp.set_tcp_user_timeout(Some(PEER_GONE));
+        }
         let roots = if needs_roots {
             roots(transport.ca_file.as_deref())?
         } else {
@@ -82,7 +87,42 @@ impl Connector {
             https,
             timeout: timeouts.dial + timeouts.tls_handshake,
             dial,
+            warm: None,
         })
+    }
+
+    /// The same, with up to `most` connections opened beforehand by whoever calls [`Self::keep_warm`].
+    pub fn warmed(mut self, most: u32) -> Self {
+        self.warm = (most > 0).then(|| Arc::new(Warm::new(most as usize)));
+        self
+    }
+
+    /// Keeps connections to an address open for relays to come, without end; returns if none are wanted.
+    pub async fn keep_warm(&self, address: Uri) {
+        let Some(warm) = &self.warm else { return };
+        loop {
+            for _ in 0..warm.missing() {
+                match self.open(address.clone()).await {
+                    Ok(connection) => warm.put(connection),
+                    // The endpoint's relays and probes judge it; here it is only tried again.
+                    Err(_) => break,
+                }
+            }
+            warm.until_due().await;
+        }
+    }
+
+    fn open(&self, address: Uri) -> impl Future<Output = Result<Connection, BoxError>> + Send + use<> {
+        let connecting = tokio::time::timeout(self.timeout, self.https.clone().call(address));
+        let dial = self.dial.clone();
+        async move {
+            let began = Instant::now();
+            let connection = connecting.await??;
+            if let Some(dial) = dial {
+                observe(&dial, began.elapsed());
+            }
+            Ok(connection)
+        }
     }
 }
 
@@ -105,24 +145,18 @@ fn roots(file: Option<&Path>) -> io::Result<RootCertStore> {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = Connection;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Connection, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.https.poll_ready(context)
     }
 
     fn call(&mut self, address: Uri) -> Self::Future {
-        let connecting = tokio::time::timeout(self.timeout, self.https.call(address));
-        let dial = self.dial.clone();
-        Box::pin(async move {
-            let began = Instant::now();
-            let connection = connecting.await??;
-            if let Some(dial) = dial {
-                observe(&dial, began.elapsed());
-            }
-            Ok(connection)
-        })
+        match self.warm.as_ref().and_then(|warm| warm.take()) {
+            Some(connection) => Box::pin(ready(Ok(connection))),
+            None => Box::pin(self.open(address)),
+        }
     }
 }

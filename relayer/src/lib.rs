@@ -27,11 +27,13 @@ mod rpc_type;
 mod server;
 mod service;
 mod session_context;
+mod stall;
 mod stream;
 mod supplier_gate;
 mod target;
 mod tls_port;
 mod verify;
+mod warm;
 mod websocket;
 
 pub use backend::BackendError;

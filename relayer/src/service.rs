@@ -129,6 +129,13 @@ impl Services {
             .map(|route| &route.backends)
         {
             pool::watch_all(backends.pool(), backends.watched(), tasks, cancel);
+            for index in 0..backends.pool().endpoints().len() {
+                let (pool, cancel) = (backends.pool().clone(), cancel.clone());
+                tasks.spawn(async move {
+                    let warming = pool.endpoints()[index].connection.keep_warm();
+                    cancel.run_until_cancelled(warming).await;
+                });
+            }
         }
     }
 

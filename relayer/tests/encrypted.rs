@@ -154,6 +154,40 @@ async fn backend_that_nobody_vouches_for_is_not_asked() {
     world.end().await;
 }
 
+#[tokio::test]
+async fn connections_are_open_before_relays_ask_for_them() {
+    let identity = Identity::new();
+    for tls in [None, Some(identity.acceptor(&[]))] {
+        let mut node = Node::start_with("a", tls).await;
+        let trusted = identity.file("cert.pem");
+        let world = World::with(WorldConfig {
+            backends: Some(format!("jsonrpc:\n  url: {}", node.url())),
+            top_level: format!(
+                "http_transport:\n  warm_conns_per_host: 3\n  ca_file: {}",
+                trusted.display()
+            ),
+            ..WorldConfig::default()
+        })
+        .await;
+        node.wait_until_connected(3).await;
+        let opened = |world: &World| world.observed("ha_relayer_backend_dial_seconds", &[("service_id", "svc-http")]);
+        world.wait_until(|world| opened(world) == 3).await;
+        let relay = world.relay().await;
+        relay.send(&world.url()).await.answer("supplier1");
+        // The one that was taken is replaced.
+        node.wait_until_connected(4).await;
+        relay.send(&world.url()).await.answer("supplier1");
+        assert_eq!(node.connections(), 4);
+
+        // Those that the backend closed are not used.
+        node.stop().await;
+        node.start_again().await;
+        let relay = world.relay().await;
+        relay.send(&world.url()).await.answer("supplier1");
+        world.end().await;
+    }
+}
+
 /// `{"result":"0x1"}`, and a mebibyte of zeros, as brotli's reference implementation packs them.
 const BROTLI: &[u8] = b"\x8b\x07\x80{\"result\":\"0x1\"}\x03";
 const BROTLI_BOMB: &[u8] = b"\x5b\xff\xff\x8f\x7f\x02\x20\x1e\x0b\x04\x72\xef\x1f\x00";

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use common::client::Relay;
 use common::fleet::{Node, Way};
-use common::{World, WorldConfig};
+use common::grpc::{GrpcBackend, call, framed};
+use common::streaming::{SSE, StreamBackend, StreamReply};
+use common::{NOWHERE, World, WorldConfig};
 
 const UNAVAILABLE: &str = r#"{"error":"service temporarily unavailable","service":"svc-http"}"#;
 
@@ -90,7 +92,7 @@ async fn breaker_opens_tries_one_relay_and_closes() {
     assert_eq!(node.asked(), 2);
     assert_eq!(world.counted("ha_relayer_fast_fails_total", &[]), 1);
     let labels = [("service_id", "svc-http:jsonrpc"), ("endpoint", "a")];
-    assert_eq!(world.gauge("ha_relayer_backend_health_status", &labels), 0);
+    assert_eq!(world.gauge_of("ha_relayer_backend_health_status", &labels), 0);
 
     // Half-open: the relay that tries fails, and the breaker is open again.
     while relay.send(&world.url()).await.status.as_u16() == 503 {
@@ -105,7 +107,7 @@ async fn breaker_opens_tries_one_relay_and_closes() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(sent(&world, &relay, 2).await, "aa");
-    assert_eq!(world.gauge("ha_relayer_backend_health_status", &labels), 1);
+    assert_eq!(world.gauge_of("ha_relayer_backend_health_status", &labels), 1);
     let changes = |state| world.counted("ha_relayer_backend_state_changes_total", &[("state", state)]);
     assert_eq!([changes("open"), changes("half_open"), changes("closed")], [2, 2, 1]);
     assert_eq!(world.published("supplier1").await.len(), 3);
@@ -326,9 +328,60 @@ async fn one_connection_serves_one_relay_after_another_where_no_more_are_allowed
     }
     assert_eq!((node.asked(), node.connections()), (5, 1));
     assert_eq!(
-        world.gauge("ha_relayer_http_pool_max_conns", &[("service_id", "svc-http")]),
+        world.gauge_of("ha_relayer_http_pool_max_conns", &[("service_id", "svc-http")]),
         1
     );
-    assert_eq!(world.gauge("ha_relayer_http_pool_in_flight", &[]), 0);
+    assert_eq!(world.gauge_of("ha_relayer_http_pool_in_flight", &[]), 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn stream_comes_from_a_backend_that_is_there_and_holds_its_place_until_it_ends() {
+    let mut dead = Node::start("a").await;
+    dead.stop().await;
+    let backend = StreamBackend::start().await;
+    let urls = format!("urls: ['{}', '{}']", dead.url(), backend.url());
+    let mut world = World::with(WorldConfig {
+        backends: Some(format!("jsonrpc:\n  {urls}\n  load_balancing: first_healthy")),
+        top_level: "http_transport:\n  max_conns_per_host: 1".to_owned(),
+        ..WorldConfig::default()
+    })
+    .await;
+    let relay = world.relay().await;
+    let url = world.url();
+    let (mut reply, mut talk) = tokio::join!(StreamReply::open(&url, &relay, false), backend.answer("200 OK", SSE));
+    talk.say(b"data: 1\n").await;
+    assert_eq!(reply.batch().await.unwrap().unwrap().body_bz, "data: 1\n");
+
+    let second = {
+        let (relay, url) = (relay.clone().to("POST", "/second"), url.clone());
+        tokio::spawn(async move { StreamReply::open(&url, &relay, false).await })
+    };
+    world
+        .wait_until(|world| world.gauge_of("ha_relayer_http_pool_in_flight", &[]) == 1)
+        .await;
+    talk.end().await;
+    assert!(reply.batch().await.unwrap().is_none());
+    backend.answer("200 OK", SSE).await.end().await;
+    assert!(second.await.unwrap().rest_of_bytes().await.unwrap().is_empty());
+    assert_eq!(world.observed("ha_relayer_http_pool_wait_seconds", &[]), 1);
+    assert_eq!(world.published("supplier1").await.len(), 2);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn call_reaches_the_second_grpc_backend_when_the_first_is_dead() {
+    let backend = GrpcBackend::start().await;
+    let urls = format!("urls: ['grpc://{NOWHERE}', '{}']", backend.url);
+    let mut world = World::with(WorldConfig {
+        backends: Some(format!("grpc:\n  {urls}\n  load_balancing: first_healthy")),
+        ..WorldConfig::default()
+    })
+    .await;
+    let relay = call(&world.relay().await, "Say", b"hello").with_outer("rpc-type", "1");
+    let answer = relay.send(&world.url()).await.answer("supplier1");
+    assert_eq!(answer.body_bz, framed(b"hello"));
+    assert_eq!(world.counted("ha_relayer_backend_retries_total", &[]), 1);
+    assert_eq!(world.published("supplier1").await.len(), 1);
     world.end().await;
 }

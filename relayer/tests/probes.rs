@@ -38,7 +38,7 @@ async fn world(a: &Node, b: &Node, probe: &str) -> World {
 }
 
 fn is_healthy(world: &World, endpoint: &str) -> bool {
-    world.gauge("ha_relayer_backend_health_status", &[("endpoint", endpoint)]) == 1
+    world.gauge_of("ha_relayer_backend_health_status", &[("endpoint", endpoint)]) == 1
 }
 
 async fn names(world: &World, count: usize) -> String {

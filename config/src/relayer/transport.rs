@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::codec::{Amount, Count, Flag, Map, Nested, Path, Section, Text};
+use crate::codec::{Amount, Count, Flag, Map, Nested, Path, Section, Text, Whole};
 use crate::duration::Seconds;
 use crate::reader::Fields;
 
@@ -17,6 +17,8 @@ pub struct HttpTransportConfig {
     pub max_idle_connections_per_host: u32,
     /// `max_conns_per_host`: connections to one host; 500, `None` (0) for no limit.
     pub max_connections_per_host: Option<u32>,
+    /// `warm_conns_per_host`: connections to one host that are opened before relays ask for them, 0 to 1000; 0.
+    pub warm_connections_per_host: u32,
     /// `idle_conn_timeout_seconds`: when an unused connection is closed; 300 s.
     pub idle_connection_timeout: Duration,
     /// `dial_timeout_seconds`: to connect; 5 s.
@@ -43,6 +45,7 @@ impl Section for HttpTransportConfig {
             max_idle_connections: fields.or::<Count>("max_idle_conns", 500),
             max_idle_connections_per_host: fields.or::<Count>("max_idle_conns_per_host", 100),
             max_connections_per_host: Some(fields.or::<Count>("max_conns_per_host", 500)).filter(|count| *count > 0),
+            warm_connections_per_host: fields.or::<Whole<u32, 0, 1000>>("warm_conns_per_host", 0),
             idle_connection_timeout: fields.or::<Seconds<1>>("idle_conn_timeout_seconds", seconds(300)),
             dial_timeout: fields.or::<Seconds<1>>("dial_timeout_seconds", seconds(5)),
             tls_handshake_timeout: fields.or::<Seconds<1>>("tls_handshake_timeout_seconds", seconds(10)),

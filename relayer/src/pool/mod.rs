@@ -208,7 +208,8 @@ impl<C> Pool<C> {
     /// Says what became of an endpoint, if anything did.
     fn tell(&self, endpoint: &Endpoint<C>, was: State, now: Moment, reason: &'static str) {
         let is = endpoint.health.state(now);
-        if is == was {
+        // Half-open is told when a relay tries it.
+        if is == was || is == State::HalfOpen {
             return;
         }
         endpoint.metrics.entered(is);

@@ -118,7 +118,7 @@ impl Probe {
                 Versions::Http1
             }
         };
-        let connector = Connector::new(&service.timeouts, transport, target.is_https(), versions, None, None)?;
+        let connector = Connector::new(&service.timeouts, transport, target.is_https(), versions, None)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -163,8 +163,8 @@ impl Probe {
             let is_open = head.status == StatusCode::SWITCHING_PROTOCOLS;
             return is_open.then_some(()).ok_or(ProbeError::Status(head.status));
         }
-        let body = body::collect(incoming, ANSWER_BYTES).await;
-        let body = body.map_err(|_| ProbeError::Unreachable)?;
+        let collected = body::collect_with_trailers(incoming, ANSWER_BYTES).await;
+        let (body, _) = collected.map_err(|_| ProbeError::Unreachable)?;
         self.expected.judge(head.status, &body)
     }
 }

@@ -130,6 +130,11 @@ impl Node {
         *self.shared.connections.borrow()
     }
 
+    pub async fn wait_until_connected(&self, count: usize) {
+        let mut connections = self.shared.connections.subscribe();
+        connections.wait_for(|connections| *connections >= count).await.unwrap();
+    }
+
     /// Relays that came over HTTP/2.
     pub fn over_http2(&self) -> usize {
         *self.shared.http2.borrow()

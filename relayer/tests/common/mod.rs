@@ -5,6 +5,9 @@ pub mod backend;
 pub mod client;
 pub mod fleet;
 pub mod grpc;
+pub mod process;
+pub mod raw;
+pub mod sockets;
 pub mod streaming;
 pub mod watched;
 
@@ -78,6 +81,8 @@ pub struct World {
     pub backend: Backend,
     pub registry: Registry,
     pub folder: TempDir,
+    /// The relayer's configuration file.
+    pub yaml: String,
     relayer: Option<RunningRelayer>,
     following: JoinHandle<()>,
     stop: CancellationToken,
@@ -161,6 +166,7 @@ impl World {
             backend,
             registry,
             folder,
+            yaml,
             relayer: Some(relayer),
             following,
             stop,
@@ -246,9 +252,14 @@ impl World {
         }
     }
 
+    /// How often a histogram was fed.
+    pub fn observed(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        watched::observed(&self.registry, name, labels)
+    }
+
     /// A gauge's value over all labels that contain `labels`.
-    pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> i64 {
-        watched::gauge(&self.registry, name, labels)
+    pub fn gauge_of(&self, name: &str, labels: &[(&str, &str)]) -> i64 {
+        watched::gauge_of(&self.registry, name, labels)
     }
 
     /// Waits until a gauge or counter is what is wanted.
@@ -261,6 +272,11 @@ impl World {
     /// A counter's value over all labels that contain `labels`.
     pub fn counted(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         watched::counter(&self.registry, name, labels)
+    }
+
+    /// A gauge's value.
+    pub fn gauge(&self, name: &str) -> i64 {
+        watched::gauge(&self.registry, name)
     }
 
     pub async fn end(mut self) {

@@ -50,8 +50,15 @@ pub fn counter(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> u64 
 }
 
 /// The same for a gauge.
-pub fn gauge(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> i64 {
+pub fn gauge_of(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> i64 {
     sum(registry, name, labels, |metric| metric.get_gauge().get_value()) as i64
+}
+
+/// How often a histogram was fed.
+pub fn observed(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> u64 {
+    sum(registry, name, labels, |metric| {
+        metric.get_histogram().get_sample_count() as f64
+    }) as u64
 }
 
 fn sum(
@@ -73,4 +80,11 @@ fn sum(
         labels.iter().all(has)
     });
     chosen.map(value).sum()
+}
+
+/// A gauge without labels.
+pub fn gauge(registry: &Registry, name: &str) -> i64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name).unwrap();
+    family.get_metric()[0].get_gauge().get_value() as i64
 }

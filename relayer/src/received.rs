@@ -30,6 +30,9 @@ pub(crate) struct ReceivedRelay {
     /// The height when the relay came; 0 when not known.
     pub arrival: Height,
     pub in_flight: InFlight,
+    /// Among the relays that are worked on, until it is mined or dropped.
+    #[expect(dead_code, reason = "held, never read")]
+    pub place: Option<crate::overload::Place>,
 }
 
 /// What carries a relay.
@@ -184,6 +187,11 @@ impl Reception {
         {
             return Err(Invalid::HeaderMismatch("service id").into());
         }
+        // First of all that costs something.
+        let worked_on = service.load.enter().ok_or_else(|| Refusal::Unavailable {
+            service: service.id.as_str().to_owned(),
+            reason: Unavailable::Overloaded,
+        })?;
         let supplier = meta.supplier_operator_address.as_str();
         if supplier.is_empty() {
             return Err(Refusal::MissingSupplier);
@@ -235,6 +243,7 @@ impl Reception {
             signing_key,
             arrival,
             in_flight,
+            place: Some(worked_on),
         })
     }
 }
@@ -246,7 +255,7 @@ struct Place {
 }
 
 /// Row 3: a relay request, with a service, whose payload is an HTTP envelope.
-fn decode(body: Bytes) -> Result<(RelayRequest, PokthttpRequest), Refusal> {
+pub(crate) fn decode(body: Bytes) -> Result<(RelayRequest, PokthttpRequest), Refusal> {
     let request = decode_request(body)?;
     let envelope = PokthttpRequest::decode(request.payload.clone()).map_err(|_| Refusal::Undecodable)?;
     Ok((request, envelope))
@@ -254,7 +263,7 @@ fn decode(body: Bytes) -> Result<(RelayRequest, PokthttpRequest), Refusal> {
 
 /// A relay request with a service. Payload and signature are slices of the body; the texts of the header are copied
 /// out, four a relay.
-fn decode_request(body: Bytes) -> Result<RelayRequest, Refusal> {
+pub(crate) fn decode_request(body: Bytes) -> Result<RelayRequest, Refusal> {
     if body.is_empty() {
         return Err(Refusal::Undecodable);
     }
@@ -267,7 +276,7 @@ fn decode_request(body: Bytes) -> Result<RelayRequest, Refusal> {
 }
 
 /// What `Rpc-Type` says, or the service's default when it is not there; `None` for an unknown word.
-fn requested_type(headers: &HeaderMap, service: &Service) -> Option<RpcType> {
+pub(crate) fn requested_type(headers: &HeaderMap, service: &Service) -> Option<RpcType> {
     match headers.get("rpc-type") {
         Some(value) if !value.is_empty() => rpc_type::from_header(value.as_bytes()),
         _ => Some(service.default_type),

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
+use crate::simulation::NotAdmitted;
+
 /// Why a relay that was served or asked for is not believed (spec `relay.md` §6.3).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
@@ -38,6 +40,9 @@ pub enum Invalid {
     /// The chain could not be asked; the relay may be good.
     #[error("chain unavailable: {0}")]
     ChainUnavailable(String),
+    /// The chain is not asked for another unknown session of this service at the moment; the relay may be good.
+    #[error("too many unknown sessions")]
+    LookupsSpent(String),
 }
 
 impl Invalid {
@@ -53,6 +58,7 @@ impl Invalid {
             Self::HeaderMismatch(_) => "session_header",
             Self::SupplierNotInSession(_) => "supplier_not_in_session",
             Self::ChainUnavailable(_) => "chain_unavailable",
+            Self::LookupsSpent(_) => "session_lookups_spent",
         }
     }
 }
@@ -119,6 +125,14 @@ pub enum Refusal {
     BackendStatus(StatusCode),
     /// The answer could not be signed.
     Unsigned,
+    /// The application's stake pays for no more relays in this session.
+    StakeExhausted,
+    /// The meter cannot count, and the operator wants no relay that is not counted.
+    MeterUnavailable,
+    /// As many relays are being worked on as may be.
+    Overloaded,
+    /// A simulated relay was not admitted (spec `relay.md` §6.7).
+    Simulation(NotAdmitted),
 }
 
 /// What a relay cannot be taken for at the moment.
@@ -128,6 +142,10 @@ pub enum Unavailable {
     NoBackend,
     /// The queue to Redis is full: an answered relay could be lost.
     PublisherFull,
+    /// As many relays of the service are being worked on as may be.
+    Overloaded,
+    /// Too many relays of late were for sessions that do not exist: the chain is not asked for one more.
+    LookupsSpent,
 }
 
 impl Refusal {
@@ -147,12 +165,16 @@ impl Refusal {
             | Self::SupplierInactive { .. }
             | Self::SupplierWithoutServices(_)
             | Self::SupplierNotStakedFor { .. }
-            | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Unavailable { .. }
+            | Self::MeterUnavailable
+            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Invalid(_) => StatusCode::FORBIDDEN,
             Self::BackendUnreachable | Self::BackendTimeout | Self::BackendAnswerTooLarge | Self::Unforwardable => {
                 StatusCode::BAD_GATEWAY
             }
             Self::BackendStatus(status) => *status,
+            Self::StakeExhausted => StatusCode::TOO_MANY_REQUESTS,
+            Self::Simulation(why) => why.status(),
         }
     }
 
@@ -179,6 +201,15 @@ impl Refusal {
                 reason: Unavailable::PublisherFull,
                 ..
             } => "publisher_full",
+            Self::Unavailable {
+                reason: Unavailable::Overloaded,
+                ..
+            }
+            | Self::Overloaded => "overloaded",
+            Self::Unavailable {
+                reason: Unavailable::LookupsSpent,
+                ..
+            } => "session_lookups_spent",
             Self::UpgradeRequired => "upgrade_required",
             Self::Invalid(_) => "validation_failed",
             Self::BackendTimeout => "backend_timeout",
@@ -187,6 +218,9 @@ impl Refusal {
             Self::Unforwardable => "unforwardable_request",
             Self::BackendStatus(_) => "backend_5xx",
             Self::Unsigned => "signing_error",
+            Self::StakeExhausted => "stake_exhausted",
+            Self::MeterUnavailable => "meter_error",
+            Self::Simulation(why) => why.label(),
         }
     }
 
@@ -207,12 +241,16 @@ impl Refusal {
             }
             Self::BackendStatus(_) => r#"{"error":"backend service error"}"#,
             Self::Unsigned => r#"{"error":"failed to sign response"}"#,
+            Self::StakeExhausted => r#"{"error":"session relay limit reached: claimable portion fully consumed"}"#,
+            Self::MeterUnavailable => r#"{"error":"relay metering unavailable"}"#,
+            Self::Overloaded => r#"{"error":"relayer overloaded"}"#,
             Self::UnknownService(_)
             | Self::SupplierUnregistered(_)
             | Self::SupplierInactive { .. }
             | Self::SupplierWithoutServices(_)
             | Self::SupplierNotStakedFor { .. }
             | Self::Unavailable { .. }
+            | Self::Simulation(_)
             | Self::Invalid(_) => return self.body_of_data(),
         };
         Bytes::from_static(fixed.as_bytes())
@@ -227,19 +265,22 @@ impl Refusal {
         serde_json::Value::Object(body).to_string().into()
     }
 
+    /// Whether the same relay may be served in a second.
+    fn passes_soon(&self) -> bool {
+        match self {
+            Self::Unavailable { reason, .. } => *reason != Unavailable::NoBackend,
+            Self::MeterUnavailable | Self::Overloaded => true,
+            _ => false,
+        }
+    }
+
     /// The whole HTTP answer.
     pub fn response(&self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(self.body()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if matches!(
-            self,
-            Self::Unavailable {
-                reason: Unavailable::PublisherFull,
-                ..
-            }
-        ) {
+        if self.passes_soon() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -259,6 +300,7 @@ impl fmt::Display for Refusal {
             }
             Self::Unavailable { .. } => f.write_str("service temporarily unavailable"),
             Self::Invalid(invalid) => write!(f, "relay validation failed: {invalid}"),
+            Self::Simulation(why) => write!(f, "simulation rejected: {why}"),
             other => f.write_str(other.label()),
         }
     }
@@ -266,7 +308,13 @@ impl fmt::Display for Refusal {
 
 impl From<Invalid> for Refusal {
     fn from(invalid: Invalid) -> Self {
-        Self::Invalid(invalid)
+        match invalid {
+            Invalid::LookupsSpent(service) => Self::Unavailable {
+                service,
+                reason: Unavailable::LookupsSpent,
+            },
+            invalid => Self::Invalid(invalid),
+        }
     }
 }
 
@@ -349,6 +397,21 @@ mod tests {
                 r#"{"error":"backend service error"}"#,
             ),
             (Refusal::Unsigned, 500, r#"{"error":"failed to sign response"}"#),
+            (
+                Refusal::StakeExhausted,
+                429,
+                r#"{"error":"session relay limit reached: claimable portion fully consumed"}"#,
+            ),
+            (
+                Refusal::MeterUnavailable,
+                503,
+                r#"{"error":"relay metering unavailable"}"#,
+            ),
+            (
+                Refusal::Simulation(NotAdmitted::Replay),
+                409,
+                r#"{"error":"simulation rejected: request already seen"}"#,
+            ),
         ];
         for (refusal, status, body) in table {
             assert_eq!(

@@ -17,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::{Drain, Horizon, horizon};
+use crate::meter::{Ledger, Meter, MeterMetrics, keep_terms};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::received::Reception;
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
+use crate::simulation::{Simulation, SimulationError};
 use crate::supplier_gate::SupplierGate;
 use crate::verify::Verifier;
 
@@ -70,6 +72,9 @@ pub enum RelayerError {
     /// A service cannot be served as configured.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// A simulated identity cannot be used as configured.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
     /// The registry has the relayer's metrics already.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -114,6 +119,10 @@ impl Relayer {
     ) -> Result<RunningRelayer, RelayerError> {
         let metrics = Metrics::register(&deps.registry)?;
         let services = Services::new(config, &metrics)?;
+        let simulation = Simulation::new(&config.simulation, deps.store.clone(), &deps.registry)?;
+        let meter_metrics = MeterMetrics::register(&deps.registry)?;
+        let meter = Meter::new(config, deps.chain.clone(), deps.store.clone(), meter_metrics);
+        let (meter, ledger) = meter.unzip();
         let address = config.listen_addr.to_string();
         let failed = |source| RelayerError::Listen {
             address: address.clone(),
@@ -133,6 +142,13 @@ impl Relayer {
         if tokio::time::timeout(FIRST_REGISTRY_READ, gate.refresh()).await.is_err() {
             tracing::warn!("supplier registry not read yet: suppliers with loaded keys are served");
         }
+        if let Some(meter) = &meter
+            && tokio::time::timeout(FIRST_REGISTRY_READ, meter.read_factors())
+                .await
+                .is_err()
+        {
+            tracing::warn!("service factors not read yet: applications are limited by their stake alone");
+        }
         let give_up = CancellationToken::new();
         let pipeline = Arc::new(Pipeline {
             reception: Reception {
@@ -143,7 +159,8 @@ impl Relayer {
                 metrics: metrics.clone(),
             },
             publisher,
-            verifier: Verifier::new(deps.chain.clone(), metrics.clone()),
+            verifier: Verifier::new(deps.chain.clone(), meter.clone(), metrics.clone()),
+            simulation,
             feed: deps.feed.clone(),
             metrics: metrics.clone(),
             afterwards: TaskTracker::new(),
@@ -160,6 +177,7 @@ impl Relayer {
             pipeline,
             listener,
             marks,
+            metering: meter.zip(ledger),
             publishing,
             end_publisher,
             give_up,
@@ -181,6 +199,7 @@ struct Run {
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
     marks: Watermarks,
+    metering: Option<(Arc<Meter>, Ledger)>,
     publishing: JoinHandle<()>,
     end_publisher: CancellationToken,
     give_up: CancellationToken,
@@ -193,6 +212,7 @@ impl Run {
             pipeline,
             listener,
             marks,
+            metering,
             publishing,
             end_publisher,
             give_up,
@@ -204,6 +224,13 @@ impl Run {
         let gate_cancel = cancel.clone();
         helpers.spawn(async move { gated.reception.gate.run(gate_cancel).await });
         helpers.spawn(build_tables(pipeline.verifier.rings().clone(), cancel.clone()));
+        // Kept until the last relay is charged.
+        let end_ledger = CancellationToken::new();
+        let mut accounting = JoinSet::new();
+        if let Some((meter, ledger)) = metering {
+            helpers.spawn(keep_terms(meter, pipeline.feed.clone(), cancel.clone()));
+            accounting.spawn(ledger.run(pipeline.feed.clone(), end_ledger.clone()));
+        }
         // Written until the last relay is in Redis.
         let end_marks = CancellationToken::new();
         let store = marks.store.clone();
@@ -221,6 +248,8 @@ impl Run {
             give_up.cancel();
             pipeline.afterwards.wait().await;
         }
+        end_ledger.cancel();
+        while accounting.join_next().await.is_some() {}
         end_publisher.cancel();
         if let Err(error) = publishing.await {
             tracing::error!(%error, "the publisher ended badly");

@@ -9,6 +9,7 @@ use pocket_protocol::ServiceId;
 
 use crate::backend::{Backend, BackendError};
 use crate::metrics::{Metrics, RelayMetrics};
+use crate::overload::Load;
 use crate::rpc_type;
 
 /// One service.
@@ -21,6 +22,8 @@ pub(crate) struct Service {
     /// Largest request, in bytes.
     pub body_limit: usize,
     pub default_type: RpcType,
+    /// Its relays that are worked on.
+    pub load: Arc<Load>,
     routes: [Option<Route>; rpc_type::ALL.len()],
 }
 
@@ -50,6 +53,8 @@ pub(crate) struct Services {
     by_id: HashMap<ServiceId, Arc<Service>>,
     /// Largest request that any service takes, in bytes.
     pub body_limit: usize,
+    /// The relays of all services that are worked on.
+    pub load: Arc<Load>,
 }
 
 /// A service whose backend cannot be used.
@@ -70,6 +75,8 @@ impl Services {
             .values()
             .map(|service| bytes(service.max_body_size_bytes));
         let body_limit = limits.fold(bytes(config.default_max_body_size_bytes), usize::max);
+        let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        let load = Load::new(count(config.max_relays_in_flight));
         let mut by_id = HashMap::new();
         for (id, service) in &config.services {
             let mut routes = [const { None }; rpc_type::ALL.len()];
@@ -97,11 +104,16 @@ impl Services {
                 mode: service.validation_mode,
                 body_limit: bytes(service.max_body_size_bytes),
                 default_type: service.default_backend,
+                load: load.part(count(service.max_relays_in_flight)),
                 routes,
             };
             by_id.insert(id.clone(), Arc::new(service));
         }
-        Ok(Self { by_id, body_limit })
+        Ok(Self {
+            by_id,
+            body_limit,
+            load,
+        })
     }
 
     /// The service of an id from the wire.

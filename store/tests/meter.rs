@@ -78,7 +78,10 @@ async fn leases_of_many_relayers_never_pass_the_limit_and_use_all_of_it() {
     }
     // 1000 relays, and 50 upokt that pay none.
     assert_eq!(visits.join_all().await.iter().sum::<u64>(), 1000);
-    assert_eq!(world.ask::<i64>(&["GET", "ha:meter:5e55:pokt1sup:consumed"]).await, 100_000);
+    assert_eq!(
+        world.ask::<i64>(&["GET", "ha:meter:5e55:pokt1sup:consumed"]).await,
+        100_000
+    );
 }
 
 #[tokio::test]
@@ -137,7 +140,11 @@ async fn peer_finds_its_record_and_keys_expire() {
     assert_eq!(record, theirs);
     let members: Vec<String> = world.ask(&["SMEMBERS", "ha:meter:active_sessions"]).await;
     assert_eq!(members, ["5e55|pokt1sup"]);
-    for key in ["meter:5e55:pokt1sup:consumed", "meter:5e55:pokt1sup:meta", "meter:active_sessions"] {
+    for key in [
+        "meter:5e55:pokt1sup:consumed",
+        "meter:5e55:pokt1sup:meta",
+        "meter:active_sessions",
+    ] {
         let left: i64 = world.ask(&["TTL", &format!("ha:{key}")]).await;
         assert!((1..=120).contains(&left), "{key}: {left}");
     }

@@ -51,6 +51,8 @@ struct End {
 pub(crate) struct Bridge {
     pipeline: Arc<Pipeline>,
     service: ServiceId,
+    /// The identity of simulated relays.
+    simulated: Option<Bytes>,
     /// The request that the backend's messages answer.
     latest: watch::Sender<Option<Arc<Subscription>>>,
 }
@@ -134,10 +136,11 @@ impl End {
 }
 
 impl Bridge {
-    pub fn new(pipeline: Arc<Pipeline>, service: ServiceId) -> Self {
+    pub fn new(pipeline: Arc<Pipeline>, service: ServiceId, simulated: Option<Bytes>) -> Self {
         Self {
             pipeline,
             service,
+            simulated,
             latest: watch::Sender::new(None),
         }
     }
@@ -196,16 +199,16 @@ impl Bridge {
                 Ok(message) => message,
                 Err(close) => return End::from_gateway(close),
             };
-            let open = match self.pipeline.subscribe(&self.service, frame).await {
+            let open = match self.open(frame).await {
                 Ok(open) => Arc::new(open),
                 Err(refusal) => return self.refuse(&refusal),
             };
             let latest = self.latest.borrow().clone();
-            if latest.is_some_and(|latest| latest.header() != open.header()) {
+            if !open.is_simulated() && latest.is_some_and(|latest| latest.header() != open.header()) {
                 return self.refuse(&Refusal::Invalid(Invalid::HeaderMismatch("session of the socket")));
             }
             let payload = open.request.payload.clone();
-            let is_over = self.pipeline.height() > open.end;
+            let is_over = !open.is_simulated() && self.pipeline.height() > open.end;
             self.latest.send_replace(Some(open));
             if is_over {
                 return self.refuse(&Refusal::Invalid(Invalid::Expired));
@@ -238,7 +241,7 @@ impl Bridge {
                 room.send(Message::Data(kind, payload));
                 continue;
             };
-            match self.pipeline.answer_subscription(&open, payload) {
+            match self.pipeline.answer_subscription(&open, payload).await {
                 Ok(Some(wire)) => room.send(Message::Data(kind, wire)),
                 Ok(None) => {}
                 Err(refusal) => return self.refuse(&refusal),
@@ -255,6 +258,7 @@ impl Bridge {
         };
         let mut blocks = self.pipeline.feed.subscribe();
         if let Some(open) = open
+            && !open.is_simulated()
             && blocks.wait_for(|block| block.height > open.end).await.is_ok()
         {
             return End::expired(Some(&open));
@@ -263,9 +267,24 @@ impl Bridge {
         std::future::pending().await
     }
 
+    /// Believes a request. A socket is simulated from its handshake to its end, or not at all.
+    async fn open(&self, frame: Bytes) -> Result<Subscription, Refusal> {
+        match (&self.simulated, &self.pipeline.simulation) {
+            (Some(key_id), Some(simulation)) => {
+                let subscribed = self
+                    .pipeline
+                    .subscribe_simulated(simulation, key_id, &self.service, frame);
+                subscribed.await
+            }
+            _ => self.pipeline.subscribe(&self.service, frame).await,
+        }
+    }
+
     fn refuse(&self, refusal: &Refusal) -> End {
-        let kind = RpcType::WebSocket.as_str();
-        self.pipeline.count_refusal(self.service.as_str(), kind, refusal);
+        if self.simulated.is_none() {
+            let kind = RpcType::WebSocket.as_str();
+            self.pipeline.count_refusal(self.service.as_str(), kind, refusal);
+        }
         if *refusal == Refusal::Invalid(Invalid::Expired) {
             return End::expired(self.latest.borrow().as_deref());
         }

@@ -22,6 +22,7 @@ use crate::metrics::UNKNOWN;
 use crate::pipeline::Pipeline;
 use crate::refusal::{Refusal, Unavailable};
 use crate::service::Service;
+use crate::simulation::Simulation;
 use bridge::{Bridge, Leg};
 use close::Close;
 use codec::Role;
@@ -51,9 +52,11 @@ impl Sockets {
         match handshake(pipeline, &request) {
             Ok((service, response)) => {
                 let supplier = request.headers().get(SUPPLIER_HEADER).cloned();
+                let simulated = pipeline.simulation.as_ref();
+                let simulated = simulated.and_then(|_| Simulation::asked(request.headers()));
                 let cancel = self.cancel.clone();
                 self.open
-                    .spawn(serve(pipeline.clone(), service, supplier, upgrade, cancel));
+                    .spawn(serve(pipeline.clone(), service, supplier, simulated, upgrade, cancel));
                 response
             }
             Err(refused) => refused,
@@ -145,6 +148,7 @@ async fn serve(
     pipeline: Arc<Pipeline>,
     service: Arc<Service>,
     supplier: Option<HeaderValue>,
+    simulated: Option<Bytes>,
     upgrade: OnUpgrade,
     cancel: CancellationToken,
 ) {
@@ -159,7 +163,7 @@ async fn serve(
     let route = route.expect("a socket is opened only for a route that is there");
     match route.backend.open_socket(headers).await {
         Ok(socket) => {
-            let bridge = Bridge::new(pipeline, service.id.clone());
+            let bridge = Bridge::new(pipeline, service.id.clone(), simulated);
             bridge.run(gateway, Leg::new(socket, Role::Client), &cancel).await;
         }
         Err(refusal) => {

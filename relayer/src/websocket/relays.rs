@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use crate::answer::{AnsweredRelay, sign};
 use crate::pipeline::{Pipeline, publisher_full};
-use crate::refusal::{Invalid, Refusal};
+use crate::refusal::Refusal;
 use crate::verify::Subscription;
 
 impl Pipeline {
@@ -17,19 +17,23 @@ impl Pipeline {
     pub async fn subscribe(&self, service: &ServiceId, frame: Bytes) -> Result<Subscription, Refusal> {
         let relay = self.reception.receive_frame(service, frame, self.height()).await?;
         let verified = self.verify(relay).await.map_err(|failed| failed.1)?;
-        verified.into_subscription().ok_or(Refusal::Unsigned)
+        verified.charge().await?.into_subscription().ok_or(Refusal::Unsigned)
     }
 
-    /// Signs and mines one answer. `None` for an empty one, which nobody can sign.
-    pub fn answer_subscription(&self, open: &Subscription, payload: Bytes) -> Result<Option<Bytes>, Refusal> {
+    /// Charges, signs and mines one answer. `None` for an empty one, which nobody can sign.
+    pub async fn answer_subscription(&self, open: &Subscription, payload: Bytes) -> Result<Option<Bytes>, Refusal> {
         if payload.is_empty() {
             return Ok(None);
         }
-        let in_flight = self.reception.drain.enter(open.end).ok_or(Invalid::Expired)?;
+        if open.is_simulated() {
+            let signed = sign(open.header(), payload, &open.signing_key).ok_or(Refusal::Unsigned)?;
+            open.simulation_was_answered();
+            return Ok(Some(signed.wire));
+        }
+        let relay = open.relay(self.height(), &self.reception.drain).await?;
         let slot = self.reserve(&open.service)?;
         let signed = sign(open.header(), payload, &open.signing_key).ok_or(Refusal::Unsigned)?;
-        let relay = open.relay(self.height(), in_flight);
-        let metrics = &relay.relay.route().metrics;
+        let metrics = &relay.verified.relay.route().metrics;
         metrics.served_ok.inc();
         metrics.response_size.observe(signed.wire.len() as f64);
         let (answered, wire) = AnsweredRelay::of(relay, signed, slot);

@@ -29,7 +29,7 @@ use crate::drain::InFlight;
 use crate::envelope;
 use crate::headers::Parties;
 use crate::metrics::{Metrics, UNKNOWN, observe};
-use crate::received::{ReceivedRelay, Reception};
+use crate::received::{Carrier, ReceivedRelay, Reception};
 use crate::refusal::{Invalid, Refusal, Unavailable};
 use crate::service::Service;
 use crate::simulation::Simulation;
@@ -64,16 +64,16 @@ pub(crate) enum Served {
 }
 
 impl Pipeline {
-    /// Serves one relay. `headers` are those of the transport.
-    pub async fn serve(self: &Arc<Self>, headers: &HeaderMap, body: Bytes) -> Result<Served, Refusal> {
+    /// Serves one relay.
+    pub async fn serve(self: &Arc<Self>, carrier: Carrier<'_>, body: Bytes) -> Result<Served, Refusal> {
         if let Some(simulation) = &self.simulation
-            && let Some(key_id) = Simulation::asked(headers)
+            && let Some(key_id) = carrier.said().and_then(Simulation::asked)
         {
             // Boxed: rare, and every relay's future would have to be as large.
-            return Box::pin(self.serve_simulated(simulation, &key_id, headers, body)).await;
+            return Box::pin(self.serve_simulated(simulation, &key_id, carrier, body)).await;
         }
         let started = Instant::now();
-        let (relay, envelope) = match self.reception.receive(headers, body, self.height()).await {
+        let (relay, envelope) = match self.reception.receive(carrier, body, self.height()).await {
             Ok(received) => received,
             Err(unreceived) => {
                 let service = unreceived
@@ -85,13 +85,13 @@ impl Pipeline {
             }
         };
         let (service, kind) = (relay.service.clone(), relay.kind);
-        let trust = match service.mode {
+        let trust = match carrier.mode(&service) {
             ValidationMode::Eager => Ok(Trust::None),
             ValidationMode::Optimistic => self.verifier.glance(&relay).await,
         };
         let served = match trust {
-            Ok(Trust::UntilAnswered) => self.serve_optimistically(relay, envelope, headers).await,
-            Ok(Trust::None) => self.serve_eagerly(relay, envelope, headers).await,
+            Ok(Trust::UntilAnswered) => self.serve_optimistically(relay, envelope, carrier).await,
+            Ok(Trust::None) => self.serve_eagerly(relay, envelope, carrier).await,
             Err(refusal) => {
                 self.count_invalid(&service, &refusal);
                 Err(refusal)
@@ -115,7 +115,7 @@ impl Pipeline {
         self: &Arc<Self>,
         relay: ReceivedRelay,
         envelope: PokthttpRequest,
-        headers: &HeaderMap,
+        carrier: Carrier<'_>,
     ) -> Result<Served, Refusal> {
         let verified = self.verify(relay).await.map_err(|failed| failed.1)?;
         // Only now: a forged relay that waits for the chain must not take an honest one's place.
@@ -123,7 +123,7 @@ impl Pipeline {
         // From here on a relay that is not answered drops its charge, and with that gives it back.
         let charged = verified.charge().await?;
         let (relay, context) = (&charged.verified.relay, &charged.verified.context);
-        let forward = forward(relay, envelope, headers, &context.parties)?;
+        let forward = forward(relay, envelope, carrier, &context.parties)?;
         let answer = match self.ask(relay, forward).await? {
             BackendReply::Whole(answer) => answer,
             BackendReply::Stream(stream) => {
@@ -144,11 +144,11 @@ impl Pipeline {
         self: &Arc<Self>,
         relay: ReceivedRelay,
         envelope: PokthttpRequest,
-        headers: &HeaderMap,
+        carrier: Carrier<'_>,
     ) -> Result<Served, Refusal> {
         let slot = self.reserve(&relay.service)?;
         let parties = claimed_parties(&relay)?;
-        let forward = forward(&relay, envelope, headers, &parties)?;
+        let forward = forward(&relay, envelope, carrier, &parties)?;
         let answer = match self.ask(&relay, forward).await? {
             BackendReply::Whole(answer) => answer,
             BackendReply::Stream(stream) => {
@@ -269,6 +269,12 @@ impl Pipeline {
         queued
     }
 
+    /// Whether a relay would be refused whatever it is. Asked before its body is read: there is no cheaper way to say
+    /// no.
+    pub fn is_full(&self) -> bool {
+        self.reception.services.load.is_full()
+    }
+
     pub fn height(&self) -> Height {
         self.feed.height()
     }
@@ -301,10 +307,12 @@ impl Pipeline {
 pub(crate) fn forward(
     relay: &ReceivedRelay,
     envelope: PokthttpRequest,
-    outer: &HeaderMap,
+    carrier: Carrier<'_>,
     parties: &Parties,
 ) -> Result<Forward, Refusal> {
     let backend = &relay.route().backend;
+    let nothing = HeaderMap::new();
+    let outer = carrier.outer_headers().unwrap_or(&nothing);
     let method = match envelope.method.as_str() {
         "" => Method::GET,
         method => Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::Unforwardable)?,
@@ -317,6 +325,7 @@ pub(crate) fn forward(
             .map_err(|_| Refusal::Unforwardable)?,
         headers: backend.headers().for_request(envelope.header, outer, parties),
         body: envelope.body_bz,
+        may_stream: matches!(carrier, Carrier::Request(_)),
     })
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use pocket_config::RpcType;
 use pocket_proto::pocket::service::RelayRequest;
 use pocket_protocol::{Height, ServiceId};
@@ -13,7 +12,7 @@ use crate::answer::sign;
 use crate::backend::BackendReply;
 use crate::envelope;
 use crate::pipeline::{Pipeline, Served, claimed_parties, forward};
-use crate::received::{ReceivedRelay, Reception, decode, decode_request, requested_type};
+use crate::received::{Carrier, ReceivedRelay, Reception, decode, decode_request, envelope_type};
 use crate::refusal::{Refusal, Unavailable};
 use crate::service::Service;
 use crate::stream::{self, Answering};
@@ -25,14 +24,14 @@ impl Pipeline {
         self: &Arc<Self>,
         simulation: &Simulation,
         key_id: &[u8],
-        headers: &HeaderMap,
+        carrier: Carrier<'_>,
         body: Bytes,
     ) -> Result<Served, Refusal> {
         let (request, envelope) = decode(body)?;
         let service = configured(&self.reception, &request)?;
-        let kind = requested_type(headers, &service);
+        let kind = carrier.kind(&service, envelope_type(&envelope));
         let (relay, trial) = self.admit_simulated(simulation, key_id, request, service, kind).await?;
-        let forward = forward(&relay, envelope, headers, &claimed_parties(&relay)?)?;
+        let forward = forward(&relay, envelope, carrier, &claimed_parties(&relay)?)?;
         match relay.route().backend.ask(forward).await? {
             BackendReply::Whole(answer) => {
                 let key = relay.signing_key.as_ref().ok_or(Refusal::Unsigned)?;

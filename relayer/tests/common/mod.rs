@@ -43,6 +43,8 @@ pub struct WorldConfig {
     pub chain_is_away: bool,
     pub redis_is_away: bool,
     pub publisher: PublisherConfig,
+    /// Keys and values that Redis has before the relayer starts.
+    pub in_redis: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for WorldConfig {
@@ -60,6 +62,7 @@ impl Default for WorldConfig {
                 flush_timeout: Duration::from_millis(300),
                 ..PublisherConfig::default()
             },
+            in_redis: Vec::new(),
         }
     }
 }
@@ -74,6 +77,7 @@ pub struct World {
     pub backend: Backend,
     pub registry: Registry,
     pub folder: TempDir,
+    pub config: RelayerConfig,
     relayer: Option<RunningRelayer>,
     following: JoinHandle<()>,
     stop: CancellationToken,
@@ -105,6 +109,9 @@ impl World {
         .unwrap();
         devnet.advance_to(3);
         let redis = PrivateRedis::start(folder.path(), false).await.unwrap();
+        for (key, value) in &config.in_redis {
+            watched::ask::<String>(&redis, &["SET", key, value]).await;
+        }
         let backend = Backend::start().await;
 
         let (rpc_url, grpc_url) = if config.chain_is_away {
@@ -157,6 +164,7 @@ impl World {
             backend,
             registry,
             folder,
+            config: relayer_config,
             relayer: Some(relayer),
             following,
             stop,
@@ -215,6 +223,28 @@ impl World {
             relayer.shutdown().await;
         }
         watched::stream(self.redis.as_ref().unwrap(), &self.store, supplier).await
+    }
+
+    /// Another relayer of the same fleet: its own process but for chain client and block feed.
+    pub async fn another(&self) -> (RunningRelayer, String) {
+        let deps = Deps {
+            chain: self.chain.clone(),
+            feed: self.feed.clone(),
+            store: self.store.clone(),
+            keys: KeySet::from_iter([1, 2].map(|n| key(&format!("supplier{n}")))),
+            registry: Registry::new(),
+            publisher: PublisherConfig::default(),
+        };
+        let relayer = Relayer::start(&self.config, deps, self.stop.child_token())
+            .await
+            .unwrap();
+        let url = format!("http://{}", relayer.local_addr());
+        (relayer, url)
+    }
+
+    /// What Redis answers to a command.
+    pub async fn redis<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        watched::ask(self.redis.as_ref().unwrap(), words).await
     }
 
     /// Kills Redis; what it held is gone.

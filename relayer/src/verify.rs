@@ -232,6 +232,9 @@ impl Verifier {
             verdict = self.rings.verify(&message, &signature, &newer.keys);
             ring = newer;
         }
+        if !matches!(verdict, Err(VerifyError::Stranger(_))) {
+            self.metrics.ring_verifications.inc();
+        }
         verdict.map_err(|error| Invalid::Ring(error.to_string()))?;
         self.count_placeholder(&ring, header.service_id.as_str());
         Ok(context)

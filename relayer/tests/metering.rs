@@ -5,9 +5,12 @@ mod common;
 use std::time::Duration;
 
 use common::client::Relay;
+use common::grpc::{GrpcBackend, call, channel};
 use common::streaming::{SSE, StreamBackend, StreamReply};
 use common::{World, WorldConfig};
 use pocket_devnet::{Actor, Localnet};
+use pocket_proto::pocket::service::relay_service_client::RelayServiceClient;
+use tonic::Code;
 
 const LIMIT_REACHED: (u16, &str) = (
     429,
@@ -338,5 +341,32 @@ async fn stream_is_one_relay_and_one_that_breaks_off_is_none() {
     }
     assert_eq!(relay.send(&url).await.refusal(), LIMIT_REACHED);
     assert_eq!(world.published("supplier1").await.len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn call_is_charged_and_one_that_the_backend_fails_is_not() {
+    let backend = GrpcBackend::start().await;
+    let mut world = World::with(WorldConfig {
+        localnet: stake_for(2),
+        grpc: Some(backend.url.clone()),
+        ..WorldConfig::default()
+    })
+    .await;
+    let relay = world.relay().await;
+    let mut client = RelayServiceClient::new(channel(&world).await);
+    let mut send = async |method: &str| client.send_relay(call(&relay, method, b"hello").request()).await;
+    for _ in 0..4 {
+        assert_eq!(send("Down").await.unwrap_err().code(), Code::Unavailable);
+    }
+    for _ in 0..2 {
+        send("Say").await.unwrap();
+    }
+    let refused = send("Say").await.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (Code::ResourceExhausted, "relay rejected - stake limit exceeded")
+    );
+    assert_eq!(world.published("supplier1").await.len(), 2);
     world.end().await;
 }

@@ -16,6 +16,7 @@ mod error_response;
 mod grpc;
 mod headers;
 mod health;
+mod invalid;
 mod lookups;
 mod meter;
 mod metrics;

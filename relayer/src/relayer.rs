@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::{Drain, Horizon, horizon};
-use crate::meter::{Ledger, Meter, MeterMetrics, keep_terms};
+use crate::meter::{self, Ledger, Meter, MeterMetrics};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::received::Reception;
@@ -228,8 +228,8 @@ impl Run {
         let end_ledger = CancellationToken::new();
         let mut accounting = JoinSet::new();
         if let Some((meter, ledger)) = metering {
-            helpers.spawn(keep_terms(meter, pipeline.feed.clone(), cancel.clone()));
-            accounting.spawn(ledger.run(pipeline.feed.clone(), end_ledger.clone()));
+            helpers.spawn(meter::keep(meter, pipeline.feed.clone(), cancel.clone()));
+            accounting.spawn(ledger.run(end_ledger.clone()));
         }
         // Written until the last relay is in Redis.
         let end_marks = CancellationToken::new();

@@ -182,6 +182,14 @@ impl Keys {
         )
     }
 
+    /// Channel on which relayers are told that a factor changed.
+    pub fn service_factor_updates(&self) -> String {
+        format!(
+            "{}:{}:cache:service_factor:invalidate",
+            self.namespace.base, self.namespace.events
+        )
+    }
+
     /// Mark of a simulated relay that was seen, by the hex SHA-256 of its signature.
     pub fn simulated(&self, signature_hash: &str) -> String {
         format!("{}:sim:replay:{signature_hash}", self.namespace.base)
@@ -229,6 +237,10 @@ mod tests {
         assert_eq!(keys.meter_sessions(), "ha:meter:active_sessions");
         assert_eq!(keys.service_factor(None), "ha:service_factor:default");
         assert_eq!(keys.service_factor(Some("eth")), "ha:service_factor:service:eth");
+        assert_eq!(
+            keys.service_factor_updates(),
+            "ha:events:cache:service_factor:invalidate"
+        );
         assert_eq!(keys.simulated("ab"), "ha:sim:replay:ab");
     }
 }

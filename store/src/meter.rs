@@ -1,6 +1,5 @@
-use std::{collections::HashMap, sync::LazyLock, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
-use redis::Script;
 use serde::{Deserialize, Serialize};
 
 use crate::{Store, StoreError};
@@ -51,7 +50,7 @@ pub struct MeterVisit {
 }
 
 /// What a visit brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MeterGrant {
     /// Relays that may be served.
     pub relays: u64,
@@ -75,6 +74,20 @@ impl ServiceFactors {
     }
 }
 
+/// How a session's meter is called in the set of all.
+fn member(record: &MeterRecord) -> String {
+    format!("{}|{}", record.session_id, record.supplier_address)
+}
+
+/// Suppliers, each with the places of its records.
+fn by_supplier<'r>(records: impl Iterator<Item = &'r MeterRecord>) -> impl Iterator<Item = (&'r str, Vec<usize>)> {
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, record) in records.enumerate() {
+        places.entry(&record.supplier_address).or_default().push(place);
+    }
+    places.into_iter()
+}
+
 #[derive(Deserialize)]
 struct WrittenFactor {
     factor: f64,
@@ -83,9 +96,9 @@ struct WrittenFactor {
 // A lease is at most an eighth of what is left, so that no relayer holds what another has use for; the last relays go
 // one by one. The record stands before the counter: a peer that finds none sets the counter to 0.
 const VISIT: &str = r"
-local consumed, record, sessions = KEYS[1], KEYS[2], KEYS[3]
+local consumed, record = KEYS[1], KEYS[2]
 local told, wanted, cost, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local ttl, share, written, replace, member = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9]
+local ttl, share, written, replace = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 if replace == '1' then
   redis.call('SET', record, written, 'PX', ttl)
 elseif not redis.call('SET', record, written, 'NX', 'PX', ttl) then
@@ -103,77 +116,84 @@ if wanted > 0 and left >= cost then
   used = redis.call('INCRBY', consumed, string.format('%.0f', relays * cost))
 end
 redis.call('PEXPIRE', consumed, ttl)
-redis.call('SADD', sessions, member)
-redis.call('PEXPIRE', sessions, ttl)
 return {relays, used}
 ";
 
-/// The script and its name.
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(VISIT));
-
 impl Store {
     /// Settles accounts for some sessions in one round trip. Of each, what is told counts in any case; a lease is
-    /// granted only within the limit. The keys live for `ttl` from now.
+    /// granted only within the limit. The keys live for `ttl` from now. Gives the grants in the visits' order.
     pub async fn visit_meters(
         &self,
         prefix: &str,
         visits: &[MeterVisit],
         ttl: Duration,
     ) -> Result<Vec<MeterGrant>, StoreError> {
-        let mut pipeline = redis::Pipeline::with_capacity(visits.len() + 1);
-        // A Redis that was started anew does not know the script.
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(VISIT).ignore();
+        let ttl = ttl.as_millis() as u64;
+        let settled = futures::future::try_join_all(by_supplier(visits.iter().map(|visit| &visit.record)).map(
+            |(_, places)| async move {
+                let asked = places.iter().map(|place| &visits[*place]);
+                let answers: Vec<(u64, u64)> = self.pipeline(&self.visits(prefix, asked, ttl)).await?;
+                Ok::<_, StoreError>((places, answers))
+            },
+        ));
+        let members = visits.iter().map(|visit| member(&visit.record));
+        let mut known = redis::pipe();
+        known
+            .cmd("SADD")
+            .arg(self.keys().meter_sessions())
+            .arg(members.collect::<Vec<_>>())
+            .ignore();
+        known.cmd("PEXPIRE").arg(self.keys().meter_sessions()).arg(ttl).ignore();
+        let (settled, ()) = tokio::try_join!(settled, self.pipeline(&known))?;
+        let mut grants = vec![MeterGrant::default(); visits.len()];
+        for (places, answers) in settled {
+            for (place, (relays, consumed)) in places.into_iter().zip(answers) {
+                grants[place] = MeterGrant { relays, consumed };
+            }
+        }
+        Ok(grants)
+    }
+
+    /// One supplier's visits: in a Cluster its keys are on one server.
+    fn visits<'v>(&self, prefix: &str, visits: impl Iterator<Item = &'v MeterVisit>, ttl: u64) -> redis::Pipeline {
+        let mut pipeline = redis::pipe();
         for visit in visits {
             let (session, supplier) = (&visit.record.session_id, &visit.record.supplier_address);
             let limit = u64::try_from(visit.record.max_stake_upokt).unwrap_or(0).min(LARGEST);
             let told = i128::from(visit.told) * i128::from(visit.cost);
             let told = i64::try_from(told).unwrap_or(if told < 0 { i64::MIN } else { i64::MAX });
+            // The whole script, since a Redis that was started anew does not know it by its name.
             pipeline
-                .cmd("EVALSHA")
-                .arg(SCRIPT.get_hash())
-                .arg(3)
+                .cmd("EVAL")
+                .arg(VISIT)
+                .arg(2)
                 .arg(self.keys().meter_consumed(prefix, session, supplier))
                 .arg(self.keys().meter_record(prefix, session, supplier))
-                .arg(self.keys().meter_sessions())
                 .arg(told)
                 .arg(visit.wanted)
                 .arg(visit.cost)
                 .arg(limit)
-                .arg(ttl.as_millis() as u64)
+                .arg(ttl)
                 .arg(SHARE)
                 .arg(serde_json::to_string(&visit.record).expect("texts and numbers are JSON"))
-                .arg(u8::from(visit.replace))
-                .arg(format!("{session}|{supplier}"));
+                .arg(u8::from(visit.replace));
         }
-        let answers: Vec<(u64, u64)> = self.pipeline(&pipeline).await?;
-        let grants = answers.into_iter();
-        Ok(grants
-            .map(|(relays, consumed)| MeterGrant { relays, consumed })
-            .collect())
+        pipeline
     }
 
     /// Removes the meters of sessions, as pairs of session id and supplier, and tells the peers so.
     pub async fn close_meters(&self, prefix: &str, sessions: &[(String, String)]) -> Result<(), StoreError> {
-        let mut pipeline = redis::Pipeline::with_capacity(3 * sessions.len());
         for (session, supplier) in sessions {
+            let mut keys = redis::cmd("DEL");
+            keys.arg(self.keys().meter_consumed(prefix, session, supplier))
+                .arg(self.keys().meter_record(prefix, session, supplier));
             let member = format!("{session}|{supplier}");
-            pipeline
-                .cmd("DEL")
-                .arg(self.keys().meter_record(prefix, session, supplier))
-                .arg(self.keys().meter_consumed(prefix, session, supplier))
-                .ignore();
-            pipeline
-                .cmd("SREM")
-                .arg(self.keys().meter_sessions())
-                .arg(&member)
-                .ignore();
-            pipeline
-                .cmd("PUBLISH")
-                .arg(self.keys().meter_cleanup(prefix))
-                .arg(&member)
-                .ignore();
+            let (mut set, mut told) = (redis::cmd("SREM"), redis::cmd("PUBLISH"));
+            set.arg(self.keys().meter_sessions()).arg(&member);
+            told.arg(self.keys().meter_cleanup(prefix)).arg(&member);
+            let ((), (), ()) = tokio::try_join!(self.query(&keys), self.query(&set), self.query(&told))?;
         }
-        self.pipeline(&pipeline).await
+        Ok(())
     }
 
     /// The factors of these services, as miners told them.
@@ -205,6 +225,38 @@ impl Store {
                 .filter_map(|(service, factor)| Some((service.to_owned(), factor?)))
                 .collect(),
         })
+    }
+
+    /// Tells relayers the factors, for `ttl`; those of the peer read them again at once if `anew`.
+    pub async fn write_service_factors(
+        &self,
+        factors: &ServiceFactors,
+        ttl: Duration,
+        updated_at: i64,
+        anew: bool,
+    ) -> Result<(), StoreError> {
+        let by_service = factors
+            .by_service
+            .iter()
+            .map(|(service, factor)| (Some(service.as_str()), *factor));
+        for (service, factor) in factors
+            .default
+            .map(|factor| (None, factor))
+            .into_iter()
+            .chain(by_service)
+        {
+            let written = serde_json::json!({"factor": factor, "updated_at": updated_at});
+            let mut set = redis::cmd("SET");
+            set.arg(self.keys().service_factor(service)).arg(written.to_string());
+            self.query::<()>(set.arg("PX").arg(ttl.as_millis() as u64)).await?;
+            if anew {
+                let told = serde_json::json!({"service_id": service.unwrap_or_default()});
+                let mut publish = redis::cmd("PUBLISH");
+                publish.arg(self.keys().service_factor_updates()).arg(told.to_string());
+                self.query::<()>(&publish).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes a simulated relay for `ttl`; `false` when it was noted before.

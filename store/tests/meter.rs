@@ -183,6 +183,23 @@ async fn factors_of_the_peer_are_read() {
 }
 
 #[tokio::test]
+async fn factors_that_a_miner_tells_are_read_and_expire() {
+    let world = World::new().await;
+    let told = ServiceFactors {
+        default: Some(0.25),
+        by_service: [("eth".to_owned(), 1.5)].into(),
+    };
+    let store = &world.store;
+    store
+        .write_service_factors(&told, TTL, 1_700_000_000, true)
+        .await
+        .unwrap();
+    assert_eq!(store.service_factors(["eth", "llm"]).await.unwrap(), told);
+    let left: i64 = world.ask(&["TTL", "ha:service_factor:service:eth"]).await;
+    assert!((1..=120).contains(&left), "{left}");
+}
+
+#[tokio::test]
 async fn simulated_relay_is_noted_once() {
     let world = World::new().await;
     assert!(world.store.note_simulated(&[7; 32], TTL).await.unwrap());

@@ -4,16 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use futures::StreamExt as _;
-use pocket_protocol::Height;
-use pocket_query::BlockFeed;
 use pocket_store::{MeterGrant, MeterRecord, MeterVisit};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::Meter;
 use super::account::{Account, Standing};
-use super::{Meter, TERMS_HOLD, TERMS_HOLD_EXHAUSTED};
 
 /// Between two looks at all accounts.
 const TICK: Duration = Duration::from_millis(500);
@@ -21,10 +18,6 @@ const TICK: Duration = Duration::from_millis(500);
 const ROUND_TRIP: Duration = Duration::from_millis(400);
 /// Most accounts in one round trip.
 const BATCH: usize = 256;
-/// Between two looks at factors and at terms that are due.
-const TERMS_EVERY: Duration = Duration::from_secs(5);
-/// Accounts whose terms are asked for at a time.
-const TERMS_AT_ONCE: usize = 4;
 
 /// The one task that visits Redis for all accounts.
 pub(crate) struct Ledger {
@@ -46,7 +39,7 @@ impl Ledger {
     }
 
     /// Works until `cancel`, then gives all leases back. To be cancelled when no relay is served any more.
-    pub async fn run(mut self, feed: BlockFeed, cancel: CancellationToken) {
+    pub async fn run(mut self, cancel: CancellationToken) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut asked = Vec::with_capacity(BATCH);
@@ -57,7 +50,7 @@ impl Ledger {
                     let visits = asked.drain(..).filter_map(Self::refill).collect();
                     self.visit(visits).await;
                 }
-                _ = ticks.tick() => self.tick(feed.height()).await,
+                _ = ticks.tick() => self.tick().await,
             }
         }
         let last = self.meter.all().into_iter().filter_map(Self::settle_all);
@@ -140,8 +133,7 @@ impl Ledger {
         }
     }
 
-    async fn tick(&self, height: Height) {
-        self.close_ended(height).await;
+    async fn tick(&self) {
         let accounts = self.meter.all();
         let sessions = &self.meter.metrics.sessions;
         sessions.reset();
@@ -156,34 +148,6 @@ impl Ledger {
                 .collect(),
         )
         .await;
-    }
-
-    /// Forgets the sessions that nobody serves any more, and removes their keys. Every relayer does: what is gone
-    /// already does not matter, and who dies leaves keys that expire.
-    async fn close_ended(&self, height: Height) {
-        let mut ended = Vec::new();
-        self.meter.accounts.lock().retain(|name, account| {
-            let is_over = height > account.holder.claim_open;
-            if is_over {
-                ended.push(name.clone());
-            }
-            !is_over
-        });
-        if ended.is_empty() {
-            return;
-        }
-        let closed = self
-            .meter
-            .store
-            .close_meters(&self.meter.config.redis_key_prefix, &ended);
-        if !matches!(timeout(ROUND_TRIP, closed).await, Ok(Ok(()))) {
-            self.meter
-                .metrics
-                .redis_errors
-                .with_label_values(&["remove accounts"])
-                .inc();
-            tracing::debug!(sessions = ended.len(), "accounts not removed: they expire");
-        }
     }
 }
 
@@ -266,39 +230,6 @@ fn settle(account: &Arc<Account>, debt: i64, asked: &MeterVisit, grant: MeterGra
             "an application's budget for a session is used up"
         );
     }
-}
-
-/// Keeps factors and terms up to date, apart from the ledger: the chain may be slow.
-pub(crate) async fn keep_terms(meter: Arc<Meter>, feed: BlockFeed, cancel: CancellationToken) {
-    while cancel
-        .run_until_cancelled(tokio::time::sleep(TERMS_EVERY))
-        .await
-        .is_some()
-    {
-        let renewal = async {
-            meter.read_factors().await;
-            let height = feed.height();
-            let due = meter.all().into_iter().filter(|account| are_terms_due(&meter, account));
-            futures::stream::iter(due)
-                .for_each_concurrent(TERMS_AT_ONCE, |account| {
-                    let meter = &meter;
-                    async move { meter.learn(&account, height).await }
-                })
-                .await;
-        };
-        cancel.run_until_cancelled(renewal).await;
-    }
-}
-
-fn are_terms_due(meter: &Meter, account: &Account) -> bool {
-    let terms = account.terms.load();
-    let Some(terms) = terms.as_ref() else { return true };
-    let hold = if *account.standing.borrow() == Standing::Exhausted {
-        TERMS_HOLD_EXHAUSTED
-    } else {
-        TERMS_HOLD
-    };
-    terms.read_at.elapsed() >= hold || terms.factor != meter.factors.load().of(account.holder.service.as_str())
 }
 
 fn unix_now() -> i64 {

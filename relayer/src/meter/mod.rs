@@ -12,10 +12,10 @@ mod lease;
 mod ledger;
 mod metrics;
 mod terms;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -26,16 +26,12 @@ use pocket_store::{ServiceFactors, Store};
 use tokio::sync::mpsc;
 
 pub(crate) use account::{Account, Charge, ChargedRelay, Holder};
-pub(crate) use ledger::{Ledger, keep_terms};
+pub(crate) use ledger::Ledger;
 pub(crate) use metrics::MeterMetrics;
+pub(crate) use upkeep::keep;
 
 use account::ENDLESS;
 use terms::Terms;
-
-/// Limits are computed anew so often: stakes and factors change.
-const TERMS_HOLD: Duration = Duration::from_mins(1);
-/// The same for an account that has nothing left.
-const TERMS_HOLD_EXHAUSTED: Duration = Duration::from_secs(15);
 
 /// Session id and supplier.
 type Name = (String, String);

@@ -21,6 +21,7 @@ mod session;
 mod settlement;
 mod submit;
 mod trees;
+mod watch;
 mod worker;
 
 use std::time::Duration;
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use metrics::Metrics;
+pub use watch::WatchSettings;
 
 /// What a miner works with. Everything is shared: clones are cheap.
 #[derive(Clone)]
@@ -79,6 +81,8 @@ pub struct Settings {
     pub service_factors: ServiceFactors,
     /// How long relayers go by them after they were last told.
     pub service_factors_ttl: Duration,
+    /// What is watched and warned about.
+    pub watch: WatchSettings,
 }
 
 impl Settings {
@@ -105,6 +109,7 @@ impl Settings {
                     .collect(),
             },
             service_factors_ttl: config.cache_ttl,
+            watch: WatchSettings::of(config),
         }
     }
 }
@@ -122,7 +127,8 @@ impl Miner {
         Self {
             task: AbortOnDropHandle::new(tokio::spawn(async move {
                 let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
-                tokio::join!(announcing, ownership::run(settings, deps, cancel));
+                let watching = watch::run(settings.watch.clone(), deps.clone(), cancel.clone());
+                tokio::join!(announcing, watching, ownership::run(settings, deps, cancel));
             })),
         }
     }

@@ -31,6 +31,7 @@ mod server;
 mod service;
 mod session_context;
 mod simulation;
+mod stall;
 mod stream;
 mod supplier_gate;
 mod target;

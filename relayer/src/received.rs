@@ -223,10 +223,7 @@ impl Reception {
             return Err(Invalid::HeaderMismatch("service id").into());
         }
         // First of all that costs something.
-        let worked_on = service.load.enter().ok_or_else(|| Refusal::Unavailable {
-            service: service.id.as_str().to_owned(),
-            reason: Unavailable::Overloaded,
-        })?;
+        let worked_on = service.enter()?;
         let supplier = meta.supplier_operator_address.as_str();
         if supplier.is_empty() {
             return Err(Refusal::MissingSupplier);

@@ -94,6 +94,8 @@ pub enum Unavailable {
     Overloaded,
     /// Too many relays of late were for sessions that do not exist: the chain is not asked for one more.
     LookupsSpent,
+    /// A WebSocket sends more messages than it may.
+    TooFast,
 }
 
 impl Refusal {
@@ -158,6 +160,10 @@ impl Refusal {
                 reason: Unavailable::LookupsSpent,
                 ..
             } => "session_lookups_spent",
+            Self::Unavailable {
+                reason: Unavailable::TooFast,
+                ..
+            } => "rate_limited",
             Self::UpgradeRequired => "upgrade_required",
             Self::Invalid(_) => "validation_failed",
             Self::BackendTimeout => "backend_timeout",

@@ -9,7 +9,8 @@ use pocket_protocol::ServiceId;
 
 use crate::backend::{Backend, BackendError};
 use crate::metrics::{Metrics, RelayMetrics};
-use crate::overload::Load;
+use crate::overload::{Load, Place};
+use crate::refusal::{Refusal, Unavailable};
 use crate::rpc_type;
 
 /// One service.
@@ -23,7 +24,7 @@ pub(crate) struct Service {
     pub body_limit: usize,
     pub default_type: RpcType,
     /// Its relays that are worked on.
-    pub load: Arc<Load>,
+    load: Arc<Load>,
     routes: [Option<Route>; rpc_type::ALL.len()],
 }
 
@@ -39,6 +40,14 @@ impl Service {
     /// The route of a type; there is no falling back on another.
     pub fn route(&self, kind: RpcType) -> Option<&Route> {
         self.routes[rpc_type::index(kind)].as_ref()
+    }
+
+    /// A place for one relay among those that are worked on.
+    pub fn enter(&self) -> Result<Place, Refusal> {
+        self.load.enter().ok_or_else(|| Refusal::Unavailable {
+            service: self.id.as_str().to_owned(),
+            reason: Unavailable::Overloaded,
+        })
     }
 
     /// The types that have one.

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use common::client::Relay;
 use common::grpc::{GrpcBackend, call, channel};
+use common::sockets;
 use common::streaming::{SSE, StreamBackend, StreamReply};
 use common::{World, WorldConfig};
+use futures::SinkExt as _;
 use pocket_devnet::{Actor, Localnet};
+
 use pocket_proto::pocket::service::relay_service_client::RelayServiceClient;
+use tokio_tungstenite::tungstenite::Message;
 use tonic::Code;
 
 const LIMIT_REACHED: (u16, &str) = (
@@ -368,5 +372,57 @@ async fn call_is_charged_and_one_that_the_backend_fails_is_not() {
         (Code::ResourceExhausted, "relay rejected - stake limit exceeded")
     );
     assert_eq!(world.published("supplier1").await.len(), 2);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn each_answer_over_a_socket_is_charged_and_the_socket_closes_at_the_limit() {
+    let (mut world, _backend) = sockets::world_with(WorldConfig {
+        localnet: stake_for(4),
+        ..WorldConfig::default()
+    })
+    .await;
+    let relay = world.relay().await;
+    let mut socket = sockets::open(&world).await;
+    socket
+        .send(Message::binary(sockets::frame(&relay, "push 10")))
+        .await
+        .unwrap();
+    for _ in 0..4 {
+        sockets::answer(&mut socket).await;
+    }
+    assert_eq!(sockets::closed_with(&mut socket).await, 4002);
+    // Nor is a new socket's request passed on.
+    let mut socket = sockets::open(&world).await;
+    socket
+        .send(Message::binary(sockets::frame(&relay, "hello")))
+        .await
+        .unwrap();
+    assert_eq!(sockets::closed_with(&mut socket).await, 4002);
+    assert_eq!(world.published("supplier1").await.len(), 4);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn request_over_a_socket_that_is_not_answered_is_not_charged() {
+    let (mut world, _backend) = sockets::world_with(WorldConfig {
+        localnet: stake_for(1),
+        ..WorldConfig::default()
+    })
+    .await;
+    let relay = world.relay().await;
+    for _ in 0..3 {
+        let mut socket = sockets::open(&world).await;
+        socket
+            .send(Message::binary(sockets::frame(&relay, "close 1000")))
+            .await
+            .unwrap();
+        assert_eq!(sockets::closed_with(&mut socket).await, 1000);
+    }
+    // The last socket may still be ending when the next is there.
+    while relay.send(&world.url()).await.status != 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.published("supplier1").await.len(), 1);
     world.end().await;
 }

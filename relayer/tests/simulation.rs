@@ -6,12 +6,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::client::{Relay, verified};
 use common::grpc::{GrpcBackend, call, channel};
+use common::sockets;
 use common::streaming::{SSE, StreamBackend, StreamReply};
 use common::{World, WorldConfig};
+use futures::SinkExt as _;
 use pocket_devnet::Actor;
+
 use pocket_proto::pocket::service::relay_service_client::RelayServiceClient;
 use pocket_proto::pocket::session::SessionHeader;
 use prost::Message as _;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 use tonic::Code;
 
 const KEY_ID: &str = "pocket-simulation-key-id";
@@ -293,6 +298,49 @@ async fn simulated_call_is_answered_signed_and_not_mined() {
     assert_eq!(send().await.unwrap_err().code(), Code::AlreadyExists);
     let labels = [("transport", "grpc"), ("result", "success")];
     assert_eq!(world.counted("ha_relayer_simulated_relays_total", &labels), 1);
+    assert!(world.published("supplier1").await.is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn simulated_socket_admits_each_frame_and_mines_none() {
+    let (mut world, _backend) = sockets::world_with(WorldConfig {
+        top_level: simulation(""),
+        ..WorldConfig::default()
+    })
+    .await;
+    let open = async || {
+        let mut handshake = sockets::handshake(&world, "svc-http");
+        handshake.headers_mut().insert(KEY_ID, "operator".parse().unwrap());
+        connect_async(handshake).await.unwrap().0
+    };
+    let mut socket = open().await;
+    let mut last = None;
+    // Two requests, each of a session of its own, long after its end.
+    for said in ["one", "two"] {
+        let frame = sockets::frame(&relay(0), said);
+        last = Some(frame.clone());
+        socket.send(Message::binary(frame)).await.unwrap();
+        assert_eq!(sockets::answer(&mut socket).await.1.payload, said);
+    }
+    assert_eq!(outcomes(&world, "success"), 2);
+    socket.send(Message::binary(last.unwrap())).await.unwrap();
+    assert_eq!(sockets::closed_with(&mut socket).await, 4001);
+    assert_eq!(outcomes(&world, "replay_rejected"), 1);
+    // A real relay is none of a simulated socket.
+    let mut socket = open().await;
+    socket
+        .send(Message::binary(sockets::frame(&world.relay().await, "real")))
+        .await
+        .unwrap();
+    assert_eq!(sockets::closed_with(&mut socket).await, 4001);
+    for name in ["received", "served", "rejected", "published"] {
+        assert_eq!(
+            world.counted(&format!("ha_relayer_relays_{name}_total"), &[]),
+            0,
+            "{name}"
+        );
+    }
     assert!(world.published("supplier1").await.is_empty());
     world.end().await;
 }

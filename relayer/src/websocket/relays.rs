@@ -1,5 +1,7 @@
 //! Relays over a socket: a request opens a subscription, each answer to it is a relay (spec `relay.md` §5.12).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use pocket_protocol::ServiceId;
 
@@ -9,6 +11,10 @@ use crate::pipeline::{Pipeline, publisher_full};
 use crate::refusal::Refusal;
 use crate::verify::Subscription;
 
+/// How long a full queue to Redis holds a socket back. Its backend is not read meanwhile, so nothing piles up; a
+/// longer outage ends the socket.
+const HOLD_BACK: Duration = Duration::from_secs(10);
+
 impl Pipeline {
     /// Believes a request frame, whatever the service's validation mode.
     pub async fn subscribe(&self, service: &ServiceId, frame: Bytes) -> Result<Subscription, Refusal> {
@@ -17,7 +23,8 @@ impl Pipeline {
         verified.charge().await?.into_subscription().ok_or(Refusal::Unsigned)
     }
 
-    /// Charges, signs and mines one answer. `None` for an empty one, which nobody can sign.
+    /// Charges, signs and mines one answer, as soon as the queue to Redis has a place. `None` for an empty one, which
+    /// nobody can sign. Dropped while it waits, it has done nothing.
     pub async fn answer_subscription(&self, open: &Subscription, payload: Bytes) -> Result<Option<Bytes>, Refusal> {
         if payload.is_empty() {
             return Ok(None);
@@ -27,8 +34,10 @@ impl Pipeline {
             open.simulation_was_answered();
             return Ok(Some(signed.wire));
         }
+        let slot = tokio::time::timeout(HOLD_BACK, self.publisher.reserve());
+        let slot = slot.await.map_err(|_| publisher_full(&open.service))?;
+        // After the wait: nothing below waits, and a session is not kept open by a full queue.
         let relay = open.relay(self.height(), &self.reception.drain).await?;
-        let slot = self.reserve(&open.service)?;
         let signed = sign(open.header(), payload, &open.signing_key).ok_or(Refusal::Unsigned)?;
         let metrics = &relay.verified.relay.route().metrics;
         metrics.served_ok.inc();

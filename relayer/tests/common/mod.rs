@@ -4,6 +4,9 @@
 pub mod backend;
 pub mod client;
 pub mod grpc;
+pub mod process;
+pub mod raw;
+pub mod sockets;
 pub mod streaming;
 pub mod watched;
 
@@ -77,7 +80,8 @@ pub struct World {
     pub backend: Backend,
     pub registry: Registry,
     pub folder: TempDir,
-    pub config: RelayerConfig,
+    /// The relayer's configuration file.
+    pub yaml: String,
     relayer: Option<RunningRelayer>,
     following: JoinHandle<()>,
     stop: CancellationToken,
@@ -164,7 +168,7 @@ impl World {
             backend,
             registry,
             folder,
-            config: relayer_config,
+            yaml,
             relayer: Some(relayer),
             following,
             stop,
@@ -235,7 +239,8 @@ impl World {
             registry: Registry::new(),
             publisher: PublisherConfig::default(),
         };
-        let relayer = Relayer::start(&self.config, deps, self.stop.child_token())
+        let config = RelayerConfig::from_str("relayer.yaml", &self.yaml).unwrap();
+        let relayer = Relayer::start(&config, deps, self.stop.child_token())
             .await
             .unwrap();
         let url = format!("http://{}", relayer.local_addr());
@@ -275,6 +280,11 @@ impl World {
     /// A counter's value over all labels that contain `labels`.
     pub fn counted(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         watched::counter(&self.registry, name, labels)
+    }
+
+    /// A gauge's value.
+    pub fn gauge(&self, name: &str) -> i64 {
+        watched::gauge(&self.registry, name)
     }
 
     pub async fn end(mut self) {

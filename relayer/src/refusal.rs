@@ -88,6 +88,8 @@ pub enum Refusal {
 pub enum Unavailable {
     /// No backend for the service and RPC type.
     NoBackend,
+    /// All endpoints of the backend are out.
+    NoHealthyBackend,
     /// The queue to Redis is full: an answered relay could be lost.
     PublisherFull,
     /// As many relays of the service are being worked on as may be.
@@ -148,6 +150,10 @@ impl Refusal {
                 ..
             } => "backend_missing",
             Self::Unavailable {
+                reason: Unavailable::NoHealthyBackend,
+                ..
+            } => "no_healthy_backend",
+            Self::Unavailable {
                 reason: Unavailable::PublisherFull,
                 ..
             } => "publisher_full",
@@ -191,7 +197,9 @@ impl Refusal {
     /// Whether the same relay may be served in a second.
     fn passes_soon(&self) -> bool {
         match self {
-            Self::Unavailable { reason, .. } => *reason != Unavailable::NoBackend,
+            Self::Unavailable { reason, .. } => {
+                !matches!(reason, Unavailable::NoBackend | Unavailable::NoHealthyBackend)
+            }
             Self::MeterUnavailable | Self::Overloaded => true,
             _ => false,
         }

@@ -25,6 +25,7 @@ use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::simulation::{Simulation, SimulationError};
 use crate::supplier_gate::SupplierGate;
+use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
 
 /// How long open requests may take to finish at shutdown.
@@ -75,6 +76,9 @@ pub enum RelayerError {
     /// A simulated identity cannot be used as configured.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
+    /// The relay port's certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The registry has the relayer's metrics already.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -123,6 +127,7 @@ impl Relayer {
         let meter_metrics = MeterMetrics::register(&deps.registry)?;
         let meter = Meter::new(config, deps.chain.clone(), deps.store.clone(), meter_metrics);
         let (meter, ledger) = meter.unzip();
+        let tls = config.tls.as_ref().map(TlsPort::load).transpose()?.map(Arc::new);
         let address = config.listen_addr.to_string();
         let failed = |source| RelayerError::Listen {
             address: address.clone(),
@@ -174,9 +179,10 @@ impl Relayer {
             metrics,
         };
         let run = Run {
-            server: Server::new(pipeline.clone(), config),
+            server: Server::new(pipeline.clone(), config, tls.clone()),
             pipeline,
             listener,
+            tls,
             marks,
             metering: meter.zip(ledger),
             publishing,
@@ -199,6 +205,7 @@ struct Run {
     server: Arc<Server>,
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
+    tls: Option<Arc<TlsPort>>,
     marks: Watermarks,
     metering: Option<(Arc<Meter>, Ledger)>,
     publishing: JoinHandle<()>,
@@ -213,6 +220,7 @@ impl Run {
             server,
             pipeline,
             listener,
+            tls,
             marks,
             metering,
             publishing,
@@ -225,6 +233,11 @@ impl Run {
         let gated = pipeline.clone();
         let gate_cancel = cancel.clone();
         helpers.spawn(async move { gated.reception.gate.run(gate_cancel).await });
+        if let Some(tls) = tls.clone() {
+            let cancel = cancel.clone();
+            helpers.spawn(async move { tls.follow_files(cancel).await });
+        }
+        pipeline.reception.services.watch(&mut helpers, &cancel);
         helpers.spawn(build_tables(pipeline.verifier.rings().clone(), cancel.clone()));
         // Kept until the last relay is charged.
         let end_ledger = CancellationToken::new();

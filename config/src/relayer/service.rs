@@ -6,7 +6,7 @@ use pocket_protocol::ServiceId;
 
 use super::backend::{BackendConfig, DefaultBackend, RpcType};
 use super::transport::{DEFAULT_TIMEOUT_PROFILE, PoolProfile, TimeoutProfile};
-use crate::codec::{Amount, Choice, Count, Map, Named, Nested, Section, Text};
+use crate::codec::{Amount, Choice, Count, List, Map, Named, Nested, Section, Text};
 use crate::reader::Fields;
 use crate::suggest::nearest;
 
@@ -29,7 +29,10 @@ pub struct ServiceConfig {
     pub max_relays_in_flight: u32,
     /// `default_backend`: for relays without `Rpc-Type`; `jsonrpc`, whether or not there is one.
     pub default_backend: RpcType,
-    /// `backends`, at least one. A relay goes to the one of its type, never to another.
+    /// `fallback_backends`: the types that serve relays of another HTTP type while that has no backend or no healthy
+    /// endpoint, first choice first; none.
+    pub fallback_backends: Vec<RpcType>,
+    /// `backends`, at least one. A relay goes to the one of its type, or to one of `fallback_backends`.
     pub backends: BTreeMap<RpcType, BackendConfig>,
 }
 
@@ -54,6 +57,7 @@ pub(super) struct WrittenService {
     max_body_size_bytes: Option<u64>,
     max_relays_in_flight: u32,
     default_backend: RpcType,
+    fallback_backends: Vec<RpcType>,
     backends: BTreeMap<RpcType, BackendConfig>,
 }
 
@@ -68,6 +72,7 @@ impl Section for WrittenService {
                 .filter(|bytes| *bytes > 0),
             max_relays_in_flight: fields.or_if_zero::<Count>("max_relays_in_flight", 5000),
             default_backend: fields.or::<DefaultBackend>("default_backend", RpcType::JsonRpc),
+            fallback_backends: fields.or::<List<Choice<RpcType>>>("fallback_backends", Vec::new()),
             backends: fields.required::<Map<RpcType, Nested<BackendConfig>>>("backends"),
         };
         if !fields.written("backends") || !fields.sound(&["backends"]) {
@@ -78,6 +83,15 @@ impl Section for WrittenService {
                 &["backends"],
                 "names no backend",
                 "add one by its type, such as jsonrpc, with its url",
+            );
+        } else if let Some(other) = service
+            .unusable_fallback()
+            .filter(|_| fields.sound(&["fallback_backends"]))
+        {
+            fields.impossible(
+                &["fallback_backends"],
+                format!("{:?} cannot stand in for others", other.as_str()),
+                "list types that are in backends, of jsonrpc, rest and cometbft",
             );
         } else if fields.written("default_backend")
             && fields.sound(&["default_backend"])
@@ -91,6 +105,15 @@ impl Section for WrittenService {
             );
         }
         service
+    }
+}
+
+impl WrittenService {
+    /// A fallback that has no backend, or speaks another protocol than HTTP.
+    fn unusable_fallback(&self) -> Option<RpcType> {
+        let is_http = |kind| matches!(kind, RpcType::JsonRpc | RpcType::Rest | RpcType::CometBft);
+        let mut fallbacks = self.fallback_backends.iter().copied();
+        fallbacks.find(|kind| !is_http(*kind) || !self.backends.contains_key(kind))
     }
 }
 
@@ -125,6 +148,7 @@ impl WrittenService {
             max_body_size_bytes: self.max_body_size_bytes.unwrap_or(defaults.max_body_size_bytes),
             max_relays_in_flight: self.max_relays_in_flight,
             default_backend: self.default_backend,
+            fallback_backends: self.fallback_backends,
             backends: self.backends,
         }
     }

@@ -32,7 +32,7 @@ impl Pipeline {
         let kind = carrier.kind(&service, envelope_type(&envelope));
         let (relay, trial) = self.admit_simulated(simulation, key_id, request, service, kind).await?;
         let forward = forward(&relay, envelope, carrier, &claimed_parties(&relay)?)?;
-        match relay.route().backend.ask(forward).await? {
+        match relay.route().backends.ask_apart(forward).await? {
             BackendReply::Whole(answer) => {
                 let key = relay.signing_key.as_ref().ok_or(Refusal::Unsigned)?;
                 let Some(signed) = sign(relay.header(), envelope::encode(&answer), key) else {

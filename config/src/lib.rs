@@ -42,9 +42,9 @@ pub use miner::{
 };
 pub use relayer::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,
-    FailBehavior, HeaderName, HttpTransportConfig, PoolProfile, RelayMeterConfig, RelayerConfig,
-    ResponseCompressionConfig, RpcType, ServiceConfig, SimulationConfig, SimulationIdentity, TimeoutProfile,
-    ValidationMode,
+    FailBehavior, HandshakeSignature, HeaderName, HttpTransportConfig, InboundConfig, PoolProfile, RelayMeterConfig,
+    RelayerConfig, ResponseCompressionConfig, RpcType, ServiceConfig, SimulationConfig, SimulationIdentity,
+    TimeoutProfile, ValidationMode, WebSocketConfig,
 };
 pub use secret::Secret;
 pub use shared::{

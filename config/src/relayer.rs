@@ -1,6 +1,7 @@
 //! The relayer's configuration.
 
 mod backend;
+mod inbound;
 mod service;
 mod simulation;
 mod transport;
@@ -13,6 +14,7 @@ use pocket_protocol::{AppAddress, ServiceId};
 pub use self::backend::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, HeaderName, RpcType,
 };
+pub use self::inbound::{HandshakeSignature, InboundConfig, WebSocketConfig};
 pub use self::service::{ServiceConfig, ValidationMode};
 pub use self::simulation::{SimulationConfig, SimulationIdentity};
 pub use self::transport::{HttpTransportConfig, PoolProfile, ResponseCompressionConfig, TimeoutProfile};
@@ -55,6 +57,10 @@ pub struct RelayerConfig {
     pub relay_meter: RelayMeterConfig,
     /// `http_transport`.
     pub http_transport: HttpTransportConfig,
+    /// `inbound`.
+    pub inbound: InboundConfig,
+    /// `websocket`.
+    pub web_socket: WebSocketConfig,
     /// `response_compression`.
     pub response_compression: ResponseCompressionConfig,
     /// `timeout_profiles`, `fast` and `streaming` always among them.
@@ -122,6 +128,8 @@ impl Section for RelayerConfig {
             logging: fields.section("logging", LoggingConfig::read),
             relay_meter: fields.section("relay_meter", RelayMeterConfig::read),
             http_transport,
+            inbound: fields.section("inbound", InboundConfig::read),
+            web_socket: fields.section("websocket", WebSocketConfig::read),
             response_compression: fields.section("response_compression", ResponseCompressionConfig::read),
             timeout_profiles,
             pool_profiles,

@@ -25,6 +25,7 @@ mod rpc_type;
 mod server;
 mod service;
 mod session_context;
+mod stall;
 mod stream;
 mod supplier_gate;
 mod target;

@@ -111,7 +111,7 @@ impl Pipeline {
                 return stream::begin(self, Answering::Verified(verified), slot, stream).map(Served::Stream);
             }
         };
-        let signed = sign_answer(&verified.relay, &answer)?;
+        let signed = sign_answer(&verified.relay, answer)?;
         let service = verified.relay.service.clone();
         let (answered, wire) = AnsweredRelay::of(verified, signed, slot);
         if self.mine(answered) {
@@ -136,7 +136,7 @@ impl Pipeline {
                 return stream::begin(self, Answering::Trusted(relay), slot, stream).map(Served::Stream);
             }
         };
-        let signed = sign_answer(&relay, &answer)?;
+        let signed = sign_answer(&relay, answer)?;
         let wire = signed.wire.clone();
         let pipeline = self.clone();
         self.afterwards
@@ -307,7 +307,10 @@ pub(crate) fn publisher_full(service: &Service) -> Refusal {
     }
 }
 
-fn sign_answer(relay: &ReceivedRelay, answer: &BackendAnswer) -> Result<SignedResponse, Refusal> {
+fn sign_answer(relay: &ReceivedRelay, answer: BackendAnswer) -> Result<SignedResponse, Refusal> {
     let key = relay.signing_key.as_ref().ok_or(Refusal::Unsigned)?;
-    sign(relay.header(), envelope::encode(answer), key).ok_or(Refusal::Unsigned)
+    let envelope = envelope::encode(&answer);
+    // A large body is in memory twice at any moment, not three times.
+    drop(answer);
+    sign(relay.header(), envelope, key).ok_or(Refusal::Unsigned)
 }

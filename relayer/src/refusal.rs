@@ -128,6 +128,8 @@ pub enum Unavailable {
     NoBackend,
     /// The queue to Redis is full: an answered relay could be lost.
     PublisherFull,
+    /// A WebSocket sends more messages than it may.
+    TooFast,
 }
 
 impl Refusal {
@@ -179,6 +181,10 @@ impl Refusal {
                 reason: Unavailable::PublisherFull,
                 ..
             } => "publisher_full",
+            Self::Unavailable {
+                reason: Unavailable::TooFast,
+                ..
+            } => "rate_limited",
             Self::UpgradeRequired => "upgrade_required",
             Self::Invalid(_) => "validation_failed",
             Self::BackendTimeout => "backend_timeout",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pocket_config::{RelayerConfig, ResponseCompressionConfig};
+use pocket_config::RelayerConfig;
 use pocket_keys::KeySet;
 use pocket_protocol::Height;
 use pocket_query::{BlockFeed, ChainClient};
@@ -157,6 +157,7 @@ impl Relayer {
             metrics,
         };
         let run = Run {
+            server: Server::new(pipeline.clone(), config),
             pipeline,
             listener,
             marks,
@@ -165,8 +166,7 @@ impl Relayer {
             give_up,
             cancel: cancel.clone(),
         };
-        let body_timeout = config.longest_request_timeout() + Duration::from_secs(5);
-        let task = tokio::spawn(run.until_ended(body_timeout, config.response_compression.clone()));
+        let task = tokio::spawn(run.until_ended());
         tracing::info!(%local_addr, services = config.services.len(), "relayer listens");
         Ok(RunningRelayer {
             local_addr,
@@ -178,6 +178,7 @@ impl Relayer {
 
 /// The owner of all tasks.
 struct Run {
+    server: Arc<Server>,
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
     marks: Watermarks,
@@ -188,8 +189,9 @@ struct Run {
 }
 
 impl Run {
-    async fn until_ended(self, body_timeout: Duration, compression: ResponseCompressionConfig) {
+    async fn until_ended(self) {
         let Self {
+            server,
             pipeline,
             listener,
             marks,
@@ -210,9 +212,7 @@ impl Run {
         let mut marking = JoinSet::new();
         marking.spawn(marks.run(instance.clone(), end_marks.clone()));
 
-        Server::new(pipeline.clone(), body_timeout, compression)
-            .run(listener, SHUTDOWN_GRACE, cancel)
-            .await;
+        server.run(listener, SHUTDOWN_GRACE, cancel).await;
         pipeline.afterwards.close();
         if tokio::time::timeout(SETTLE_GRACE, pipeline.afterwards.wait())
             .await

@@ -109,6 +109,12 @@ impl<G: Send + 'static> RelayPublisher<G> {
         self.slots.clone().try_acquire_owned().ok().map(PublishSlot)
     }
 
+    /// Waits for a place, in the order of asking.
+    pub async fn reserve(&self) -> PublishSlot {
+        let slot = self.slots.clone().acquire_owned().await;
+        PublishSlot(slot.expect("the queue's bound is never closed"))
+    }
+
     /// Queues one encoded `MinedRelayMessage`; never waits. `false` only when the writing task has ended.
     pub fn publish(&self, slot: PublishSlot, supplier: SupplierAddress, message: Bytes, guard: G) -> bool {
         self.queue

@@ -4,6 +4,9 @@
 pub mod backend;
 pub mod client;
 pub mod grpc;
+pub mod process;
+pub mod raw;
+pub mod sockets;
 pub mod streaming;
 pub mod watched;
 
@@ -74,6 +77,8 @@ pub struct World {
     pub backend: Backend,
     pub registry: Registry,
     pub folder: TempDir,
+    /// The relayer's configuration file.
+    pub yaml: String,
     relayer: Option<RunningRelayer>,
     following: JoinHandle<()>,
     stop: CancellationToken,
@@ -157,6 +162,7 @@ impl World {
             backend,
             registry,
             folder,
+            yaml,
             relayer: Some(relayer),
             following,
             stop,
@@ -245,6 +251,11 @@ impl World {
     /// A counter's value over all labels that contain `labels`.
     pub fn counted(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         watched::counter(&self.registry, name, labels)
+    }
+
+    /// A gauge's value.
+    pub fn gauge(&self, name: &str) -> i64 {
+        watched::gauge(&self.registry, name)
     }
 
     pub async fn end(mut self) {

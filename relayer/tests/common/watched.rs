@@ -60,3 +60,10 @@ pub fn counter(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> u64 
     });
     chosen.map(|metric| metric.get_counter().get_value() as u64).sum()
 }
+
+/// A gauge without labels.
+pub fn gauge(registry: &Registry, name: &str) -> i64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name).unwrap();
+    family.get_metric()[0].get_gauge().get_value() as i64
+}

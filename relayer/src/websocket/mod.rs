@@ -2,7 +2,6 @@
 
 mod bridge;
 mod close;
-mod codec;
 mod handshake;
 mod leg;
 mod pace;
@@ -17,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use pocket_config::{RpcType, WebSocketConfig};
 use pocket_proto::pocket::session::SessionHeader;
+use pocket_websocket::Role;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +25,6 @@ use crate::pipeline::Pipeline;
 use crate::service::Service;
 use bridge::Bridge;
 use close::Close;
-use codec::Role;
 use handshake::SUPPLIER_HEADER;
 use leg::Leg;
 

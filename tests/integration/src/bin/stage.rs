@@ -69,6 +69,7 @@ fn description(stage: &Stage) -> Value {
         "rpc_url": world.rpc_url,
         "grpc_url": world.grpc_url,
         "chain_id": world.chain_id,
+        "backend_url": stage.backend_url(),
         "relayer_url": stage.relayer_url().as_str(),
         "suppliers": world.suppliers.addresses().map(ToString::to_string).collect::<Vec<_>>(),
         "gateway": hex::encode(Actor::named("gateway1").private_key),

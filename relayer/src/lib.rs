@@ -30,6 +30,7 @@ mod stream;
 mod supplier_gate;
 mod target;
 mod tls;
+mod untaken;
 mod verify;
 mod websocket;
 

@@ -1,7 +1,9 @@
 //! The relayer's configuration.
 
 mod backend;
+mod backend_health;
 mod inbound;
+mod listener;
 mod service;
 mod simulation;
 mod transport;
@@ -12,9 +14,11 @@ use std::time::Duration;
 use pocket_protocol::{AppAddress, ServiceId};
 
 pub use self::backend::{
-    Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, HeaderName, RpcType,
+    Authentication, BackendConfig, BackendEndpoint, BackendSelection, HeaderName, RetriedRequests, RpcType,
 };
+pub use self::backend_health::{BackendHealthCheck, HealthCheckKind, OutlierEjection};
 pub use self::inbound::{HandshakeSignature, InboundConfig, WebSocketConfig};
+pub use self::listener::TlsConfig;
 pub use self::service::{ServiceConfig, ValidationMode};
 pub use self::simulation::{SimulationConfig, SimulationIdentity};
 pub use self::transport::{HttpTransportConfig, PoolProfile, ResponseCompressionConfig, TimeoutProfile};
@@ -29,6 +33,8 @@ use crate::shared::{KeysConfig, LoggingConfig, PocketNodeConfig, RedisConfig, Se
 pub struct RelayerConfig {
     /// `listen_addr`: where relays come in; `0.0.0.0:8080`.
     pub listen_addr: ListenAddress,
+    /// `tls`: relays come over TLS; `None` for plain TCP.
+    pub tls: Option<TlsConfig>,
     /// `redis`, required.
     pub redis: RedisConfig,
     /// `pocket_node`, required.
@@ -112,6 +118,7 @@ impl Section for RelayerConfig {
             .collect();
         let config = Self {
             listen_addr: fields.or::<Address>("listen_addr", ListenAddress::everywhere(8080)),
+            tls: fields.optional::<Nested<TlsConfig>>("tls"),
             redis: fields.section("redis", RedisConfig::read),
             pocket_node: fields.section("pocket_node", PocketNodeConfig::read),
             keys: fields.section("keys", KeysConfig::read),

@@ -206,7 +206,7 @@ impl Pipeline {
     async fn ask(&self, relay: &ReceivedRelay, forward: Forward) -> Result<BackendReply, Refusal> {
         let route = relay.route();
         let started = Instant::now();
-        let answer = route.backend.ask(forward).await;
+        let answer = route.backends.ask(forward).await;
         match &answer {
             Ok(answer) => {
                 observe(&route.metrics.backend_latency, started.elapsed());
@@ -271,7 +271,6 @@ fn forward(
     carrier: Carrier<'_>,
     parties: &Parties,
 ) -> Result<Forward, Refusal> {
-    let backend = &relay.route().backend;
     let nothing = HeaderMap::new();
     let outer = carrier.outer_headers().unwrap_or(&nothing);
     let method = match envelope.method.as_str() {
@@ -280,11 +279,12 @@ fn forward(
     };
     Ok(Forward {
         method,
-        uri: backend
-            .target()
-            .join(&envelope.url)
-            .map_err(|_| Refusal::Unforwardable)?,
-        headers: backend.headers().for_request(envelope.header, outer, parties),
+        url: envelope.url,
+        headers: relay
+            .route()
+            .backends
+            .headers()
+            .for_request(envelope.header, outer, parties),
         body: envelope.body_bz,
         may_stream: matches!(carrier, Carrier::Request(_)),
     })

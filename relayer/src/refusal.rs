@@ -126,6 +126,8 @@ pub enum Refusal {
 pub enum Unavailable {
     /// No backend for the service and RPC type.
     NoBackend,
+    /// All endpoints of the backend are out.
+    NoHealthyBackend,
     /// The queue to Redis is full: an answered relay could be lost.
     PublisherFull,
     /// A WebSocket sends more messages than it may.
@@ -177,6 +179,10 @@ impl Refusal {
                 reason: Unavailable::NoBackend,
                 ..
             } => "backend_missing",
+            Self::Unavailable {
+                reason: Unavailable::NoHealthyBackend,
+                ..
+            } => "no_healthy_backend",
             Self::Unavailable {
                 reason: Unavailable::PublisherFull,
                 ..

@@ -23,6 +23,7 @@ use crate::received::Reception;
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::supplier_gate::SupplierGate;
+use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
 
 /// How long open requests may take to finish at shutdown.
@@ -70,6 +71,9 @@ pub enum RelayerError {
     /// A service cannot be served as configured.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// The relay port's certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The registry has the relayer's metrics already.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -114,6 +118,7 @@ impl Relayer {
     ) -> Result<RunningRelayer, RelayerError> {
         let metrics = Metrics::register(&deps.registry)?;
         let services = Services::new(config, &metrics)?;
+        let tls = config.tls.as_ref().map(TlsPort::load).transpose()?.map(Arc::new);
         let address = config.listen_addr.to_string();
         let failed = |source| RelayerError::Listen {
             address: address.clone(),
@@ -157,9 +162,10 @@ impl Relayer {
             metrics,
         };
         let run = Run {
-            server: Server::new(pipeline.clone(), config),
+            server: Server::new(pipeline.clone(), config, tls.clone()),
             pipeline,
             listener,
+            tls,
             marks,
             publishing,
             end_publisher,
@@ -181,6 +187,7 @@ struct Run {
     server: Arc<Server>,
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
+    tls: Option<Arc<TlsPort>>,
     marks: Watermarks,
     publishing: JoinHandle<()>,
     end_publisher: CancellationToken,
@@ -194,6 +201,7 @@ impl Run {
             server,
             pipeline,
             listener,
+            tls,
             marks,
             publishing,
             end_publisher,
@@ -205,6 +213,11 @@ impl Run {
         let gated = pipeline.clone();
         let gate_cancel = cancel.clone();
         helpers.spawn(async move { gated.reception.gate.run(gate_cancel).await });
+        if let Some(tls) = tls.clone() {
+            let cancel = cancel.clone();
+            helpers.spawn(async move { tls.follow_files(cancel).await });
+        }
+        pipeline.reception.services.watch(&mut helpers, &cancel);
         helpers.spawn(build_tables(pipeline.verifier.rings().clone(), cancel.clone()));
         // Written until the last relay is in Redis.
         let end_marks = CancellationToken::new();

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use pocket_config::{InboundConfig, RelayerConfig, ResponseCompressionConfig};
 use prometheus::IntCounter;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ use crate::pipeline::{Pipeline, Served};
 use crate::received::Carrier;
 use crate::stall::StallLimited;
 use crate::stream::{ServedStream, SignedStream};
+use crate::tls_port::TlsPort;
 use crate::untaken::{Untaken, Watched};
 use crate::websocket::{self, Sockets};
 use crate::{compression, health};
@@ -56,10 +58,11 @@ pub(crate) struct Server {
     over_websocket: IntCounter,
     sockets: Sockets,
     calls: Calls,
+    tls: Option<Arc<TlsPort>>,
 }
 
 impl Server {
-    pub fn new(pipeline: Arc<Pipeline>, config: &RelayerConfig) -> Arc<Self> {
+    pub fn new(pipeline: Arc<Pipeline>, config: &RelayerConfig, tls: Option<Arc<TlsPort>>) -> Arc<Self> {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
         let over_websocket = by_protocol("websocket");
@@ -78,6 +81,7 @@ impl Server {
             over_http2,
             over_websocket,
             sockets: Sockets::new(config.web_socket.clone()),
+            tls,
         })
     }
 
@@ -114,6 +118,22 @@ impl Server {
         if socket.set_nodelay(true).is_err() {
             return;
         }
+        // Boxed: what serves a connection is too large a type to stand within another.
+        let Some(tls) = self.tls.clone() else {
+            return self.serve_on(socket, cancel).boxed().await;
+        };
+        match cancel.run_until_cancelled(tls.accept(socket)).await {
+            Some(Ok(socket)) => self.serve_on(socket, cancel).boxed().await,
+            Some(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            None => {}
+        }
+    }
+
+    /// Serves one connection, encrypted or not.
+    async fn serve_on<S>(self: Arc<Self>, socket: S, cancel: CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let open = &self.pipeline.metrics.connections;
         open.inc();
         let InboundConfig {

@@ -56,11 +56,14 @@ pub(crate) fn answer<B>(pipeline: &Pipeline, request: &Request<B>) -> Result<(Ar
     if pipeline.reception.keys.is_empty() {
         return Err(refused(id, &Refusal::NotConfigured));
     }
-    if service.route(RpcType::WebSocket).is_none() {
+    let Some(route) = service.route(RpcType::WebSocket) else {
         let refusal = Refusal::Unavailable {
             service: id.to_owned(),
             reason: Unavailable::NoBackend,
         };
+        return Err(refused(id, &refusal));
+    };
+    if let Err(refusal) = route.backends.check_available() {
         return Err(refused(id, &refusal));
     }
     if headers

@@ -115,7 +115,7 @@ impl Opening {
         headers.insert(SUPPLIER, self.supplier.unwrap_or(HeaderValue::from_static("")));
         let route = service.route(RpcType::WebSocket);
         let route = route.expect("a socket is opened only for a route that is there");
-        match route.backend.open_socket(headers).await {
+        match route.backends.open_socket(headers).await {
             Ok(socket) => {
                 let backend = Leg::new(socket, Role::Client, &self.limits);
                 let bridge = Bridge::new(pipeline, service.id.clone(), self.session, &self.limits);

@@ -38,6 +38,7 @@ mod stream;
 mod supplier_gate;
 mod target;
 mod tls_port;
+mod untaken;
 mod verify;
 mod warm;
 mod websocket;

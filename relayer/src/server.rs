@@ -30,6 +30,7 @@ use crate::refusal::Refusal;
 use crate::stall::StallLimited;
 use crate::stream::{ServedStream, SignedStream};
 use crate::tls_port::TlsPort;
+use crate::untaken::{Untaken, Watched};
 use crate::websocket::{self, Sockets};
 use crate::{compression, health};
 
@@ -50,6 +51,8 @@ pub(crate) struct Server {
     pipeline: Arc<Pipeline>,
     inbound: InboundConfig,
     body_time: BodyTime,
+    /// How long a gateway may take for an answer over HTTP/2.
+    answer_time: Duration,
     compression: ResponseCompressionConfig,
     over_http1: IntCounter,
     over_http2: IntCounter,
@@ -73,6 +76,7 @@ impl Server {
             pipeline,
             inbound: config.inbound.clone(),
             body_time,
+            answer_time: config.longest_request_timeout() + config.inbound.stall_timeout,
             compression: config.response_compression.clone(),
             over_http1,
             over_http2,
@@ -148,14 +152,23 @@ impl Server {
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .max_header_list_size(HEAD_BYTES as u32)
             .keep_alive_interval(idle_timeout);
-        let service = service_fn(|request| {
-            let server = self.clone();
-            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        let untaken = Arc::new(Untaken::default());
+        let service = service_fn(|request: Request<Incoming>| {
+            let (server, untaken) = (self.clone(), untaken.clone());
+            let is_http2 = request.version() == Version::HTTP_2;
+            async move {
+                let answer = server.answer(request).await;
+                // Streams have a time of their own, and over HTTP/1.1 a write would wait.
+                let is_stream = matches!(answer.body(), Either::Right(Either::Left(_)));
+                let untaken = (is_http2 && !is_stream).then_some(untaken);
+                Ok::<_, Infallible>(answer.map(|body| Watched::new(body, untaken.as_ref())))
+            }
         });
         let socket = TokioIo::new(StallLimited::new(socket, idle_timeout, stall_timeout));
         let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = untaken.overdue(self.answer_time) => Err("an answer was not taken".into()),
             () = cancel.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await

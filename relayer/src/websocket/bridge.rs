@@ -6,12 +6,12 @@ use bytes::Bytes;
 use pocket_config::{RpcType, WebSocketConfig};
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_protocol::{Height, ServiceId};
+use pocket_websocket::Message;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::close::Close;
-use super::codec::Message;
 use super::leg::{Leg, Reader};
 use super::pace::Pace;
 use super::relays::session_expired;

@@ -2,7 +2,6 @@
 
 mod bridge;
 mod close;
-mod codec;
 mod handshake;
 mod leg;
 mod pace;
@@ -16,6 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use pocket_config::{RpcType, WebSocketConfig};
+use pocket_websocket::Role;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +25,6 @@ use crate::service::Service;
 use crate::simulation::Simulation;
 use bridge::{Bridge, Opened};
 use close::Close;
-use codec::Role;
 use handshake::SUPPLIER_HEADER;
 use leg::Leg;
 

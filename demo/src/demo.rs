@@ -27,6 +27,8 @@ pub struct DemoOptions {
     pub suppliers: usize,
     /// From block to block.
     pub block_time: Duration,
+    /// Ask for every RPC type and for streams, instead of JSON-RPC alone.
+    pub all_types: bool,
 }
 
 impl Default for DemoOptions {
@@ -37,6 +39,7 @@ impl Default for DemoOptions {
             sessions: 3,
             suppliers: 2,
             block_time: Duration::from_millis(500),
+            all_types: false,
         }
     }
 }
@@ -167,7 +170,11 @@ async fn play(options: DemoOptions) -> Result<Summary, DemoError> {
         ..DevnetConfig::default()
     };
     let devnet = Devnet::start(config).await.map_err(StageError::from)?;
-    let stage = Stage::start(World::devnet(&devnet, suppliers).asking(Mode::ALL)).await?;
+    let mut world = World::devnet(&devnet, suppliers);
+    if options.all_types {
+        world = world.asking(Mode::ALL);
+    }
+    let stage = Stage::start(world).await?;
     println!(
         "A chain at {}, a relayer at {}, {suppliers} suppliers, a block every {:?}.\n",
         devnet.rpc_url(),

@@ -24,6 +24,10 @@ pub struct Arguments {
     /// Milliseconds from block to block.
     #[arg(long, value_name = "MS", default_value_t = DemoOptions::default().block_time.as_millis() as u64)]
     block_time: u64,
+    /// Ask for every RPC type and for streams, instead of JSON-RPC alone: five times as many sessions at once, for which
+    /// a slow machine needs slower blocks.
+    #[arg(long)]
+    all_types: bool,
 }
 
 /// Runs to its end.
@@ -33,6 +37,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         sessions: arguments.sessions,
         suppliers: arguments.suppliers,
         block_time: Duration::from_millis(arguments.block_time),
+        all_types: arguments.all_types,
     };
     let summary = run_demo(options).await?;
     println!("{summary}");

@@ -21,6 +21,7 @@ mod session;
 mod settlement;
 mod submit;
 mod trees;
+mod watch;
 mod worker;
 
 use std::time::Duration;
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use metrics::Metrics;
+pub use watch::WatchSettings;
 
 /// What a miner works with. Everything is shared: clones are cheap.
 #[derive(Clone)]
@@ -75,6 +77,8 @@ pub struct Settings {
     pub claims_a_transaction: usize,
     /// Most proofs in a transaction.
     pub proofs_a_transaction: usize,
+    /// What is watched and warned about.
+    pub watch: WatchSettings,
 }
 
 impl Settings {
@@ -92,6 +96,7 @@ impl Settings {
             tree_bytes: 32 << 20,
             claims_a_transaction: batches(config.transaction.disable_claim_batching, 50),
             proofs_a_transaction: batches(config.transaction.disable_proof_batching, 20),
+            watch: WatchSettings::of(config),
         }
     }
 }
@@ -109,7 +114,8 @@ impl Miner {
         Self {
             task: AbortOnDropHandle::new(tokio::spawn(async move {
                 let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
-                tokio::join!(announcing, ownership::run(settings, deps, cancel));
+                let watching = watch::run(settings.watch.clone(), deps.clone(), cancel.clone());
+                tokio::join!(announcing, watching, ownership::run(settings, deps, cancel));
             })),
         }
     }

@@ -169,7 +169,7 @@ async fn a_thousand_streams_at_once_are_each_signed_and_mined() {
         talk.say(format!("data: {number}\n\n").as_bytes()).await;
     }
     for (number, (reply, _)) in streams.iter_mut().enumerate() {
-        let batch = tokio::time::timeout(Duration::from_secs(60), reply.batch())
+        let batch = tokio::time::timeout(Duration::from_mins(1), reply.batch())
             .await
             .unwrap();
         assert_eq!(batch.unwrap().unwrap().body_bz, format!("data: {number}\n\n"));

@@ -182,6 +182,9 @@ impl Calls {
     }
 
     async fn send_relay(&self, metadata: &HeaderMap, input: Input) -> Response<CallBody> {
+        if self.pipeline.is_full() {
+            return self.unread(&Refusal::Overloaded);
+        }
         let encoding = match Encoding::of(metadata) {
             Ok(encoding) => encoding,
             Err(status) => {
@@ -194,7 +197,7 @@ impl Calls {
             Err(refusal) => return self.unread(&refusal),
         };
         match self.pipeline.serve(Carrier::Call(metadata), message.clone()).await {
-            Ok(Served::Whole(wire)) => replied(wire, encoding).await,
+            Ok(Served::Whole(wire) | Served::Simulated(wire)) => replied(wire, encoding).await,
             // A call has one answer, and the pipeline is told so.
             Ok(Served::Stream(_)) => refused(status::of(&Refusal::Unsigned)),
             Err(refusal) => {

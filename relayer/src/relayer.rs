@@ -17,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::{Drain, Horizon, horizon};
+use crate::meter::{self, Ledger, Meter, MeterMetrics};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::received::Reception;
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
+use crate::simulation::{Simulation, SimulationError};
 use crate::supplier_gate::SupplierGate;
 use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
@@ -71,6 +73,9 @@ pub enum RelayerError {
     /// A service cannot be served as configured.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// A simulated identity cannot be used as configured.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
     /// The relay port's certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -118,6 +123,10 @@ impl Relayer {
     ) -> Result<RunningRelayer, RelayerError> {
         let metrics = Metrics::register(&deps.registry)?;
         let services = Services::new(config, &metrics)?;
+        let simulation = Simulation::new(&config.simulation, deps.store.clone(), &deps.registry)?;
+        let meter_metrics = MeterMetrics::register(&deps.registry)?;
+        let meter = Meter::new(config, deps.chain.clone(), deps.store.clone(), meter_metrics);
+        let (meter, ledger) = meter.unzip();
         let tls = config.tls.as_ref().map(TlsPort::load).transpose()?.map(Arc::new);
         let address = config.listen_addr.to_string();
         let failed = |source| RelayerError::Listen {
@@ -138,6 +147,13 @@ impl Relayer {
         if tokio::time::timeout(FIRST_REGISTRY_READ, gate.refresh()).await.is_err() {
             tracing::warn!("supplier registry not read yet: suppliers with loaded keys are served");
         }
+        if let Some(meter) = &meter
+            && tokio::time::timeout(FIRST_REGISTRY_READ, meter.read_factors())
+                .await
+                .is_err()
+        {
+            tracing::warn!("service factors not read yet: applications are limited by their stake alone");
+        }
         let give_up = CancellationToken::new();
         let pipeline = Arc::new(Pipeline {
             reception: Reception {
@@ -148,7 +164,8 @@ impl Relayer {
                 metrics: metrics.clone(),
             },
             publisher,
-            verifier: Verifier::new(deps.chain.clone(), metrics.clone()),
+            verifier: Verifier::new(deps.chain.clone(), meter.clone(), metrics.clone()),
+            simulation,
             feed: deps.feed.clone(),
             metrics: metrics.clone(),
             afterwards: TaskTracker::new(),
@@ -167,6 +184,7 @@ impl Relayer {
             listener,
             tls,
             marks,
+            metering: meter.zip(ledger),
             publishing,
             end_publisher,
             give_up,
@@ -189,6 +207,7 @@ struct Run {
     listener: TcpListener,
     tls: Option<Arc<TlsPort>>,
     marks: Watermarks,
+    metering: Option<(Arc<Meter>, Ledger)>,
     publishing: JoinHandle<()>,
     end_publisher: CancellationToken,
     give_up: CancellationToken,
@@ -203,6 +222,7 @@ impl Run {
             listener,
             tls,
             marks,
+            metering,
             publishing,
             end_publisher,
             give_up,
@@ -219,6 +239,13 @@ impl Run {
         }
         pipeline.reception.services.watch(&mut helpers, &cancel);
         helpers.spawn(build_tables(pipeline.verifier.rings().clone(), cancel.clone()));
+        // Kept until the last relay is charged.
+        let end_ledger = CancellationToken::new();
+        let mut accounting = JoinSet::new();
+        if let Some((meter, ledger)) = metering {
+            helpers.spawn(meter::keep(meter, pipeline.feed.clone(), cancel.clone()));
+            accounting.spawn(ledger.run(end_ledger.clone()));
+        }
         // Written until the last relay is in Redis.
         let end_marks = CancellationToken::new();
         let store = marks.store.clone();
@@ -234,6 +261,8 @@ impl Run {
             give_up.cancel();
             pipeline.afterwards.wait().await;
         }
+        end_ledger.cancel();
+        while accounting.join_next().await.is_some() {}
         end_publisher.cancel();
         if let Err(error) = publishing.await {
             tracing::error!(%error, "the publisher ended badly");

@@ -26,6 +26,7 @@ use crate::grpc::{self, CallBody, Calls};
 use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
 use crate::received::Carrier;
+use crate::refusal::Refusal;
 use crate::stall::StallLimited;
 use crate::stream::{ServedStream, SignedStream};
 use crate::tls_port::TlsPort;
@@ -158,8 +159,12 @@ impl Server {
             async move {
                 let answer = server.answer(request).await;
                 // Streams have a time of their own, and over HTTP/1.1 a write would wait.
-                let is_stream = matches!(answer.body(), Either::Right(Either::Left(_)));
-                let untaken = (is_http2 && !is_stream).then_some(untaken);
+                let lasts = match answer.body() {
+                    Either::Left(_) => false,
+                    Either::Right(Either::Left(_)) => true,
+                    Either::Right(Either::Right(call)) => call.lasts(),
+                };
+                let untaken = (is_http2 && !lasts).then_some(untaken);
                 Ok::<_, Infallible>(answer.map(|body| Watched::new(body, untaken.as_ref())))
             }
         });
@@ -213,6 +218,10 @@ impl Server {
         // Any method and any path is a relay: what counts is the body.
         let is_http2 = request.version() == Version::HTTP_2;
         if is_http2 { &self.over_http2 } else { &self.over_http1 }.inc();
+        if self.pipeline.is_full() {
+            self.pipeline.count_refusal(UNKNOWN, UNKNOWN, &Refusal::Overloaded);
+            return Refusal::Overloaded.response().map(Either::Left);
+        }
         let (head, incoming) = request.into_parts();
         let limit = self.pipeline.reception.services.body_limit;
         let served = match body::read(incoming, limit, self.body_time).await {
@@ -230,6 +239,7 @@ impl Server {
         match served {
             Ok(Served::Whole(wire)) => self.success(&head.headers, wire).await.map(Either::Left),
             Ok(Served::Stream(stream)) => streamed(stream, is_http2),
+            Ok(Served::Simulated(wire)) => simulated(wire).map(Either::Left),
             Err(refusal) => {
                 tracing::debug!(?refusal, "relay refused");
                 refusal.response().map(Either::Left)
@@ -254,6 +264,14 @@ impl Server {
         }
         response
     }
+}
+
+/// What a simulated relay gets: never compressed, always called JSON, as by the peer.
+fn simulated(wire: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(wire));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 /// A stream's head is the backend's. Over HTTP/1.1 its connection ends with it, as the peer's does.

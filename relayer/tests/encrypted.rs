@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::fleet::{Node, Way};
+use common::grpc::{GrpcBackend, call, framed};
 use common::{World, WorldConfig};
 use http::{Request, Version};
 use http_body_util::{BodyExt as _, Full};
@@ -243,4 +244,23 @@ async fn decompression_bomb_is_refused_and_opens_no_breaker() {
 
 fn node_answers(node: &Node, coding: &'static str, packed: Bytes) {
     node.go(Way::Packed(coding, packed));
+}
+
+#[tokio::test]
+async fn grpc_backend_is_asked_over_tls() {
+    let identity = Identity::new();
+    let backend = GrpcBackend::start_tls(identity.acceptor(&[b"h2"])).await;
+    let mut world = World::with(WorldConfig {
+        grpc: Some(backend.url.clone()),
+        top_level: format!("http_transport:\n  ca_file: {}", identity.file("cert.pem").display()),
+        ..WorldConfig::default()
+    })
+    .await;
+    let relay = call(&world.relay().await, "Say", b"secret").with_outer("rpc-type", "1");
+    let answer = relay.send(&world.url()).await.answer("supplier1");
+    assert_eq!(answer.body_bz, framed(b"secret"));
+    assert_eq!(answer.header["Grpc-Status"].values, ["0"]);
+    assert_eq!(backend.asked().len(), 1);
+    assert_eq!(world.published("supplier1").await.len(), 1);
+    world.end().await;
 }

@@ -385,3 +385,29 @@ async fn call_reaches_the_second_grpc_backend_when_the_first_is_dead() {
     assert_eq!(world.published("supplier1").await.len(), 1);
     world.end().await;
 }
+
+#[tokio::test]
+async fn backend_that_fails_much_is_ejected_for_a_while() {
+    let (a, b) = two().await;
+    a.go(Way::Status(500));
+    // Its breaker bears it.
+    let keys = "health_check: {unhealthy_threshold: 1000}
+outlier_ejection: {enabled: true, interval_seconds: 1, min_relays: 2, ejection_seconds: 5}";
+    let world = world(&[&a, &b], keys).await;
+    let relay = world.relay().await;
+    let is_in = |world: &World| world.gauge_of("ha_relayer_backend_health_status", &[("endpoint", "a")]) == 1;
+    while is_in(&world) {
+        relay.send(&world.url()).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let asked = a.asked();
+    assert_eq!(sent(&world, &relay, 4).await, "bbbb");
+    assert_eq!(a.asked(), asked);
+    a.go(Way::Answer);
+    world.wait_until(is_in).await;
+    let names = sent(&world, &relay, 2).await;
+    assert!(names.contains('a') && names.contains('b'), "{names}");
+    let ejected = [("endpoint", "a"), ("state", "ejected")];
+    assert_eq!(world.counted("ha_relayer_backend_state_changes_total", &ejected), 1);
+    world.end().await;
+}

@@ -267,10 +267,8 @@ async fn shutdown_lets_a_stream_come_to_its_end() {
 async fn optimistic_stream_is_mined_only_if_it_is_verified_afterwards() {
     let mut streaming = Streaming::with_service("validation_mode: optimistic").await;
     let honest = streaming.relay.clone();
-    let mut forged = honest.clone();
-    forged.signer = "stranger".to_owned();
-    forged.ring = vec!["app1".to_owned(), "stranger".to_owned()];
-    for relay in [forged, honest] {
+    let forged = honest.clone().forged();
+    for relay in [honest, forged] {
         streaming.relay = relay;
         let (mut reply, mut talk) = streaming.open("200 OK", SSE).await;
         talk.say(b"data: 1\n\n").await;

@@ -19,6 +19,7 @@ mod repair;
 mod seal;
 mod session;
 mod settlement;
+mod silence;
 mod submit;
 mod trees;
 mod worker;

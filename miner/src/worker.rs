@@ -19,6 +19,7 @@ use crate::patience::Outages;
 use crate::proof::prove;
 use crate::reader::Reader;
 use crate::session::Session;
+use crate::silence::Silences;
 use crate::{Deps, Settings, registry};
 
 /// Between two looks at sessions that wait for something else than a block.
@@ -39,6 +40,7 @@ pub(crate) struct Worker {
     drained_at: HashMap<Height, StreamId>,
     jobs: JoinSet<Vec<(SessionId, Finding)>>,
     pub outages: Outages,
+    silences: Silences,
     registry_at: Option<Instant>,
 }
 
@@ -60,6 +62,7 @@ impl Worker {
             drained_at: HashMap::new(),
             jobs: JoinSet::new(),
             outages: Outages::default(),
+            silences: Silences::default(),
             registry_at: None,
         }
     }
@@ -233,16 +236,7 @@ impl Worker {
             if !self.outages.are_over() {
                 return Ok(false);
             }
-            let watermarks = match self.deps.store.watermarks().await {
-                Ok(watermarks) => watermarks,
-                Err(error) if error.is_transient() => {
-                    self.outages.note();
-                    return Ok(false);
-                }
-                Err(error) => return Err(error.into()),
-            };
-            if let Some((relayer, _)) = watermarks.iter().find(|(_, mark)| mark.open_from <= end) {
-                tracing::debug!(session = %id, relayer, "a relayer is not done with the session yet");
+            if !self.relayers_are_past(end).await? {
                 return Ok(false);
             }
             match self.deps.store.last_entry(&self.supplier).await {
@@ -257,6 +251,31 @@ impl Worker {
             Err(error) if error.is_transient() => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether no relayer has or takes a relay of a session that ends at `end`.
+    async fn relayers_are_past(&mut self, end: Height) -> Result<bool, WorkError> {
+        let relayers = match self.deps.store.relayers().await {
+            Ok(relayers) => relayers,
+            Err(error) if error.is_transient() => {
+                self.outages.note();
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let dead = self.silences.note(relayers.silent, std::time::Instant::now());
+        if !dead.is_empty() {
+            tracing::warn!(?dead, "relayers ended without a farewell");
+            if let Err(error) = self.deps.store.forget_relayers(&dead).await {
+                tracing::debug!(%error, "silent relayers are forgotten later");
+            }
+        }
+        let open = relayers.live.iter().find(|(_, mark)| mark.open_from <= end);
+        let open = open.map(|(relayer, _)| relayer.as_str()).or(self.silences.awaited());
+        if let Some(relayer) = open {
+            tracing::debug!(%end, relayer, "a relayer is not done with the session yet");
+        }
+        Ok(open.is_none())
     }
 
     pub(crate) fn session_mut(&mut self, id: &SessionId) -> &mut Session {

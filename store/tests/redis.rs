@@ -322,7 +322,14 @@ async fn watermarks_are_those_of_live_relayers() {
     world.store.write_watermark("c", mark(30), TTL).await.unwrap();
     world.store.remove_watermark("c").await.unwrap();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(world.store.watermarks().await.unwrap(), [("a".to_owned(), mark(10))]);
+    let relayers = world.store.relayers().await.unwrap();
+    assert_eq!(relayers.live, [("a".to_owned(), mark(10))]);
+    assert_eq!(relayers.silent, ["b"]);
+
+    world.store.forget_relayers(&relayers.silent).await.unwrap();
+    assert_eq!(world.store.relayers().await.unwrap().silent, [""; 0]);
+    world.store.write_watermark("b", mark(20), TTL).await.unwrap();
+    assert_eq!(world.store.watermarks().await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -76,6 +76,17 @@ pub struct Settings {
     pub claims_a_transaction: usize,
     /// Most proofs in a transaction.
     pub proofs_a_transaction: usize,
+    /// Transactions that are not sent, as if the node refused them: for tests alone.
+    pub refused: Refused,
+}
+
+/// What fails although nothing is wrong, so that operators and tests can see what happens then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Transactions with claims.
+    pub claims: bool,
+    /// Transactions with proofs.
+    pub proofs: bool,
 }
 
 impl Settings {
@@ -93,6 +104,7 @@ impl Settings {
             tree_bytes: 32 << 20,
             claims_a_transaction: batches(config.transaction.disable_claim_batching, 50),
             proofs_a_transaction: batches(config.transaction.disable_proof_batching, 20),
+            refused: Refused::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pocket_devnet::Actor;
 use pocket_keys::{KeySet, SigningKey};
-use pocket_miner::{Deps, Metrics, Miner, Settings};
+use pocket_miner::{Deps, Metrics, Miner, Refused, Settings};
 use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
 use pocket_store::{Store, StoreConfig};
 use pocket_tx::{TxConfig, TxSender};
@@ -62,6 +62,7 @@ impl World {
             tree_bytes: 1 << 20,
             claims_a_transaction: 50,
             proofs_a_transaction: 20,
+            refused: Refused::default(),
         };
         adjust(&mut settings);
         RunningMiner {

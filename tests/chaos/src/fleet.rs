@@ -1,0 +1,225 @@
+//! Two relayers, two miners and what they work with.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use pocket_devnet::Actor;
+use pocket_store::PrivateRedis;
+use rustix::process::Signal;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use crate::backend::Backend;
+use crate::chain::Chain;
+use crate::process::{self, Process};
+use crate::proxy::Proxy;
+
+/// Longest wait for a port to be listened on.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Services that are served, each by the application of the same place: `app1`, `app2`, …
+pub const SERVICES: [&str; 3] = ["svc-http", "svc-ws", "svc-grpc"];
+/// Suppliers, each with all services.
+pub const SUPPLIERS: usize = 2;
+/// Relayers and miners, so many of each.
+pub const TWINS: usize = 2;
+
+/// All that can be broken. Locks are held while something is broken, so that two faults do not meet in one process.
+pub struct Fleet {
+    pub miners: [Mutex<Process>; TWINS],
+    pub relayers: [Mutex<Process>; TWINS],
+    pub redis: Mutex<Redis>,
+    pub to_redis: Proxy,
+    pub to_chain: [Proxy; 2],
+    addresses: [SocketAddr; TWINS],
+    // Ends with the fleet.
+    _backend: Backend,
+}
+
+/// A Redis that comes back where it was, with what it had confirmed.
+pub struct Redis {
+    server: Option<PrivateRedis>,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Redis {
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts it again.
+    pub async fn revive(&mut self) -> anyhow::Result<()> {
+        self.server = Some(PrivateRedis::start_on(self.port, &self.folder, true).await?);
+        Ok(())
+    }
+
+    /// Holds it where it stands, or lets it go on.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        self.server
+            .as_ref()
+            .map_or(Ok(()), |server| process::send(server.process_id(), signal))
+    }
+}
+
+impl Fleet {
+    /// Starts everything; files and logs go to `folder`.
+    pub async fn start(program: &Path, chain: &Chain, folder: &Path) -> anyhow::Result<Self> {
+        let redis_folder = folder.join("redis");
+        std::fs::create_dir_all(&redis_folder)?;
+        let redis = PrivateRedis::start(&redis_folder, true).await?;
+        let backend = Backend::start().await?;
+        let to_redis = Proxy::to((Ipv4Addr::LOCALHOST, redis.port()).into()).await?;
+        let to_chain = [Proxy::to(chain.rpc()?).await?, Proxy::to(chain.grpc()?).await?];
+
+        write_keys(&folder.join("keys.yaml"))?;
+        let common = common(folder, &to_redis, &to_chain);
+        let addresses = [free_address()?, free_address()?];
+        let mut relayers = Vec::new();
+        for (number, address) in (1..).zip(addresses) {
+            let config = format!("{common}{}", relayer(address, &backend.url()));
+            relayers.push(program_of(program, "relayer", number, folder, &config)?);
+        }
+        let mut miners = Vec::new();
+        for number in 1..=TWINS {
+            miners.push(program_of(
+                program,
+                "miner",
+                number,
+                folder,
+                &format!("{common}{MINER}"),
+            )?);
+        }
+        let fleet = Self {
+            redis: Mutex::new(Redis {
+                port: redis.port(),
+                server: Some(redis),
+                folder: redis_folder,
+            }),
+            miners: twins(miners)?,
+            relayers: twins(relayers)?,
+            to_redis,
+            to_chain,
+            addresses,
+            _backend: backend,
+        };
+        for number in 0..TWINS {
+            fleet.relayers[number].lock().await.start(&[], &[])?;
+            fleet.start_miner(&mut *fleet.miners[number].lock().await, number, &[], None)?;
+        }
+        for address in addresses {
+            until_open(address).await?;
+        }
+        Ok(fleet)
+    }
+
+    /// Where relays are sent.
+    pub fn addresses(&self) -> [SocketAddr; TWINS] {
+        self.addresses
+    }
+
+    /// Starts a miner, under the name it always has or another one.
+    pub fn start_miner(
+        &self,
+        miner: &mut Process,
+        number: usize,
+        environment: &[(&str, &str)],
+        name: Option<u32>,
+    ) -> anyhow::Result<()> {
+        let name = name.map_or(String::new(), |name| format!("-{name}"));
+        let name = ["--consumer-name".to_owned(), format!("miner-{}{name}", number + 1)];
+        miner.start(environment, &name)
+    }
+
+    /// Processes that ended though nobody ended them.
+    pub async fn casualties(&self) -> anyhow::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for (kind, processes) in [("miner", &self.miners), ("relayer", &self.relayers)] {
+            for (number, process) in (1..).zip(processes) {
+                if let Some(status) = process.lock().await.ended()? {
+                    found.push(format!("{kind} {number} ended by itself: {status}"));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Ends all programs in order.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        for process in self.relayers.iter().chain(&self.miners) {
+            process.lock().await.terminate().await?;
+        }
+        Ok(())
+    }
+}
+
+fn twins(processes: Vec<Process>) -> anyhow::Result<[Mutex<Process>; TWINS]> {
+    let processes: Vec<_> = processes.into_iter().map(Mutex::new).collect();
+    processes.try_into().ok().context("there are two of each")
+}
+
+fn program_of(program: &Path, half: &str, number: usize, folder: &Path, config: &str) -> anyhow::Result<Process> {
+    let path = folder.join(format!("{half}-{number}.yaml"));
+    std::fs::write(&path, config)?;
+    let arguments = vec![half.to_owned(), "--config".to_owned(), path.display().to_string()];
+    let log = folder.join(format!("{half}-{number}.log"));
+    Ok(Process::new(program.to_owned(), arguments, log))
+}
+
+fn write_keys(path: &Path) -> anyhow::Result<()> {
+    let mut text = "keys:\n".to_owned();
+    for number in 1..=SUPPLIERS {
+        let key = Actor::named(&format!("supplier{number}")).private_key;
+        writeln!(text, "  - \"{}\"", hex::encode(key))?;
+    }
+    Ok(std::fs::write(path, text)?)
+}
+
+fn common(folder: &Path, redis: &Proxy, chain: &[Proxy; 2]) -> String {
+    format!(
+        "redis: {{ url: \"redis://{}\" }}
+pocket_node:
+  query_node_rpc_url: http://{}
+  query_node_grpc_url: {}
+  grpc_insecure: true
+  chain_id: pocket
+keys: {{ keys_file: {}/keys.yaml }}
+metrics: {{ enabled: false }}
+pprof: {{ enabled: false }}
+logging: {{ level: info, format: text }}
+",
+        redis.address(),
+        chain[0].address(),
+        chain[1].address(),
+        folder.display()
+    )
+}
+
+fn relayer(address: SocketAddr, backend: &str) -> String {
+    let mut text = format!("health_check: {{ enabled: false }}\nlisten_addr: {address}\nservices:\n");
+    for service in SERVICES {
+        text += &format!("  {service}: {{ backends: {{ jsonrpc: {{ url: {backend} }} }} }}\n");
+    }
+    text
+}
+
+/// Leases that a dead miner does not hold longer than these short sessions can bear.
+const MINER: &str = "supplier_claiming: { claim_ttl_seconds: 3, renew_rate_seconds: 1 }\n";
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+async fn until_open(address: SocketAddr) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).await.is_err() {
+        anyhow::ensure!(Instant::now() < deadline, "nothing listens on {address}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}

@@ -3,6 +3,8 @@
 //! Touches Redis through `pocket-store` and the chain through `pocket-query` and `pocket-tx`. What a
 //! session does next is decided in [`lifecycle`] alone, without effects; the rest carries it out.
 //! Each supplier has one [`worker`](self) that owns all of its sessions, under a lease.
+//!
+//! Every task runs in a span of level trace, which shows each of its steps from one await to the next.
 
 mod announce;
 mod claim;
@@ -33,6 +35,7 @@ use pocket_store::Store;
 use pocket_tx::TxSender;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 pub use metrics::Metrics;
 
@@ -119,11 +122,12 @@ pub struct Miner {
 impl Miner {
     /// Starts working, until `cancel`. Redis and the chain may be away: it waits for them.
     pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
+        let work = async move {
+            let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
+            tokio::join!(announcing, ownership::run(settings, deps, cancel));
+        };
         Self {
-            task: AbortOnDropHandle::new(tokio::spawn(async move {
-                let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
-                tokio::join!(announcing, ownership::run(settings, deps, cancel));
-            })),
+            task: AbortOnDropHandle::new(tokio::spawn(work.instrument(tracing::trace_span!("miner")))),
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::claim::{Due, Finding, claim};
 use crate::error::WorkError;
@@ -91,9 +92,13 @@ impl Worker {
             store: self.deps.store.clone(),
             settings: self.settings.clone(),
             supplier: self.supplier.clone(),
+            lease: self.lease.clone(),
             outages: self.outages.clone(),
         };
-        reader.spawn(read.run(entries));
+        reader.spawn(
+            read.run(entries)
+                .instrument(tracing::trace_span!("reader", supplier = %self.supplier)),
+        );
         let mut blocks = self.deps.feed.subscribe();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -306,13 +311,13 @@ impl Worker {
         let lease = Arc::new(self.lease.clone());
         for group in by_end(claims) {
             let shared = shared.clone();
-            self.jobs
-                .spawn(async move { claim(&shared.0, &shared.1, &shared.2, group).await });
+            let claiming = async move { claim(&shared.0, &shared.1, &shared.2, group).await };
+            self.jobs.spawn(claiming.instrument(tracing::trace_span!("claim")));
         }
         for group in by_end(proofs) {
             let (shared, lease) = (shared.clone(), lease.clone());
-            self.jobs
-                .spawn(async move { prove(&shared.0, &shared.1, &shared.2, &lease, group).await });
+            let proving = async move { prove(&shared.0, &shared.1, &shared.2, &lease, group).await };
+            self.jobs.spawn(proving.instrument(tracing::trace_span!("prove")));
         }
     }
 

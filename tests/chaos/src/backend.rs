@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -15,7 +16,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
+/// Longest time that an answer takes: relays are on their way when something breaks.
+const LONGEST: Duration = Duration::from_millis(120);
 const ANSWER: &[u8] = br#"{"id":1,"jsonrpc":"2.0","result":"0x2a"}"#;
 
 /// Serves until it is dropped.
@@ -59,6 +63,7 @@ async fn accept(listener: TcpListener) {
 }
 
 async fn answer(call: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    sleep(LONGEST.mul_f64(rand::random())).await;
     // The body is read so that the connection can be used again.
     let _ = call.into_body().collect().await;
     let mut answer = Response::new(Full::new(Bytes::from_static(ANSWER)));

@@ -201,13 +201,15 @@ logging: {{ level: info, format: text }}
 }
 
 fn relayer(address: SocketAddr, backend: &str) -> String {
-    let mut text = format!("health_check: {{ enabled: false }}\nlisten_addr: {address}\nservices:\n");
+    let mut text = format!("health_check: {{ enabled: false }}\nlisten_addr: {address}\n{EAGER}services:\n");
     for service in SERVICES {
         text += &format!("  {service}: {{ backends: {{ jsonrpc: {{ url: {backend} }} }} }}\n");
     }
     text
 }
 
+/// An optimistic service may answer what it cannot verify before it dies.
+const EAGER: &str = "default_validation_mode: eager\n";
 /// Leases that a dead miner does not hold longer than these short sessions can bear.
 const MINER: &str = "supplier_claiming: { claim_ttl_seconds: 3, renew_rate_seconds: 1 }\n";
 

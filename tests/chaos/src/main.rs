@@ -55,9 +55,7 @@ async fn play(arguments: Arguments) -> anyhow::Result<Outcome> {
         seed,
         rounds: arguments.rounds,
         block_time: Duration::from_millis(arguments.block_time),
-        session_blocks: 16,
-        claim_window: 240,
-        proof_window: 120,
+        ..Settings::default()
     };
     println!(
         "seed {seed}, {} rounds, logs in {}",

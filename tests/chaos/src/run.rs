@@ -46,6 +46,22 @@ pub struct Settings {
     pub proof_window: u64,
 }
 
+impl Default for Settings {
+    /// Rounds of 2.4 s, with windows that are long beside every fault.
+    fn default() -> Self {
+        Self {
+            program: PathBuf::new(),
+            folder: PathBuf::new(),
+            seed: 0,
+            rounds: 200,
+            block_time: Duration::from_millis(150),
+            session_blocks: 16,
+            claim_window: 240,
+            proof_window: 120,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {

@@ -34,7 +34,7 @@ use crate::fleet::SERVICES;
 /// Compute units of one relay on the devnet.
 pub const UNITS: u64 = 100;
 /// Clients of each application.
-const CLIENTS: usize = 2;
+const CLIENTS: usize = 4;
 /// Longest pause between two relays of one client.
 const PAUSE: Duration = Duration::from_millis(150);
 /// Longest wait for an answer; beyond it nobody knows what became of the relay.

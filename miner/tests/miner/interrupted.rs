@@ -2,6 +2,7 @@
 //! and the same proof.
 
 use pocket_devnet::chain::{Message, Tx};
+use pocket_proto::pocket::proof::ClaimProofStatus;
 use pocket_protocol::claim::proof_path;
 use pocket_smst::{Path, Tree};
 
@@ -54,6 +55,25 @@ fn assert_same_claim_and_proof(world: &World, part: &Part) {
     assert!(!proofs.is_empty() && proofs.iter().all(|other| *other == proof));
 }
 
+/// Makes blocks until the part is settled, none before the miner has taken note of what the one before did.
+async fn walk(world: &World, part: &Part) {
+    let settlement = world.windows(part).settlement().0;
+    while world.devnet.height() < settlement {
+        world.walk_to(world.devnet.height() + 1).await;
+        world
+            .until("a claim or proof in a block is noticed", || async {
+                let state = world.state(part).await;
+                match world.claim(part).map(|claim| claim.proof_validation_status()) {
+                    None => true,
+                    Some(ClaimProofStatus::Validated) => state == "proved",
+                    Some(_) => !["active", "claiming"].contains(&state),
+                }
+            })
+            .await;
+    }
+    world.walk_to_settlement().await;
+}
+
 /// Lets one miner die after so many steps and another go on. Whether the first died before the life was over.
 async fn live_with_death(world: &mut World, relayer: &mut Relayer, steps: usize) -> bool {
     let part = serve(world, relayer).await;
@@ -68,7 +88,7 @@ async fn live_with_death(world: &mut World, relayer: &mut Relayer, steps: usize)
         Some(world.miner(&format!("second-{steps}"), SUPPLIER))
     };
     let life = async {
-        world.walk_to_settlement().await;
+        walk(world, &part).await;
         end();
     };
     let (second, ()) = tokio::join!(successor, life);
@@ -94,7 +114,6 @@ async fn die_at_every_step(test: usize) {
     while live_with_death(&mut world, &mut relayer, steps).await {
         steps += TESTS;
     }
-    println!("{steps} steps");
     assert!(steps > 50, "only {steps} steps were counted");
 }
 
@@ -114,7 +133,7 @@ async fn live_with_cut(world: &mut World, relayer: &mut Relayer, command: usize,
     world.until_taken_in().await;
     // After an outage sealing waits for relayers, but no longer than this.
     world.devnet.advance_to(world.windows(&part).seal_deadline().0);
-    world.walk_to_settlement().await;
+    walk(world, &part).await;
     assert_eq!(
         world.state(&part).await,
         "proved",
@@ -133,7 +152,6 @@ async fn cut_at_every_command(test: usize, at: CutAt) {
     while live_with_cut(&mut world, &mut relayer, command, at).await {
         command += TESTS / 2;
     }
-    println!("{command} commands");
     assert!(command > 20, "only {command} commands were counted");
 }
 

@@ -57,7 +57,7 @@ impl Default for Settings {
             block_time: Duration::from_millis(150),
             session_blocks: 16,
             claim_window: 240,
-            proof_window: 120,
+            proof_window: 240,
         }
     }
 }

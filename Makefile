@@ -67,6 +67,7 @@ bench: $(IAI_RUNNER) ## Measure: times, instruction counts, and a loopback load 
 	IAI_CALLGRIND_RUNNER=$(IAI_RUNNER) cargo bench --locked -p pocket-smst --bench smst_instructions
 	cargo bench --locked -p pocket-relayer --bench loopback
 	cargo bench --locked -p pocket-relayer --bench loopback -- 10000 8 500
+	cargo bench --locked -p pocket-relayer --bench grpc
 
 .PHONY: lint
 lint: ## Formatting, clippy and documentation, with warnings as errors

@@ -9,9 +9,11 @@ mod devnet;
 mod genesis;
 mod node;
 mod query;
+mod relays;
 mod server;
 
 pub use actor::Actor;
 pub use devnet::{Devnet, DevnetConfig, DevnetError};
 pub use genesis::{Genesis, GenesisAccount, Localnet, Params, Tokenomics, coin};
 pub use node::{Broadcast, Node, tx_hash};
+pub use relays::RelayMaker;

@@ -1,5 +1,6 @@
 //! Forwarding a relay to the operator's node.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use hyper::upgrade::Upgraded;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use pocket_config::{BackendConfig, HttpTransportConfig, ServiceConfig};
+use pocket_config::{BackendConfig, HttpTransportConfig, RpcType, ServiceConfig};
 
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -22,6 +23,9 @@ use crate::target::{Target, TargetError};
 use crate::tls::Versions;
 use crate::{compression, tls};
 
+/// How long a connection to a gRPC backend may leave bytes unconfirmed.
+const PEER_GONE: Duration = Duration::from_secs(20);
+
 /// One backend of a service: a server, the connections to it, and what is added to every request.
 #[derive(Debug)]
 pub(crate) struct Backend {
@@ -32,6 +36,7 @@ pub(crate) struct Backend {
     header_timeout: Duration,
     dial_timeout: Duration,
     answer_limit: usize,
+    is_grpc: bool,
 }
 
 /// The inner request of a relay, ready to go.
@@ -41,6 +46,8 @@ pub(crate) struct Forward {
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// Whether the client can be given a stream.
+    pub may_stream: bool,
 }
 
 /// What the backend said, whole, decompressed.
@@ -96,35 +103,39 @@ pub enum BackendError {
 impl Backend {
     /// A backend without connections yet. Of several endpoints the first is taken.
     pub fn new(
+        kind: RpcType,
         config: &BackendConfig,
         service: &ServiceConfig,
         transport: &HttpTransportConfig,
         answer_limit: usize,
     ) -> Result<Self, BackendError> {
         let endpoint = &config.endpoints[0];
-        let url = endpoint.url.as_str();
-        // A WebSocket begins as a request of HTTP/1.1.
-        let (target, versions) = match url
-            .strip_prefix("ws://")
-            .map(|rest| format!("http://{rest}"))
-            .or_else(|| {
-                let rest = url.strip_prefix("wss://")?;
-                Some(format!("https://{rest}"))
-            }) {
-            Some(url) => (Target::parse(&url, None)?, Versions::Http1),
-            None => (Target::parse(url, config.base_path.as_deref())?, Versions::All),
+        let url = http_url(kind, endpoint.url.as_str());
+        let base_path = config.base_path.as_deref();
+        let (target, versions) = match kind {
+            // A WebSocket begins as a request of HTTP/1.1.
+            RpcType::WebSocket => (Target::parse(&url, None)?, Versions::Http1),
+            RpcType::Grpc => (Target::parse(&url, base_path)?, Versions::Http2),
+            RpcType::JsonRpc | RpcType::Rest | RpcType::CometBft => (Target::parse(&url, base_path)?, Versions::All),
         };
+        let is_grpc = kind == RpcType::Grpc;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(transport.tcp_keep_alive);
         tcp.set_connect_timeout(Some(service.timeouts.dial));
+        if is_grpc {
+            // All calls share a connection. One whose peer is gone must not take them down for the minutes that TCP
+            // would wait by itself; pings of HTTP/2 would do, but gRPC servers hang up on those who ping.
+            tcp.set_tcp_user_timeout(Some(PEER_GONE));
+        }
         let connector = tls::connector(tcp, target.is_https(), versions)?;
         let client = Client::builder(hyper_util::rt::TokioExecutor::new())
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .timer(hyper_util::rt::TokioTimer::new())
             .pool_idle_timeout(service.pool.idle_connection_timeout)
             .pool_max_idle_per_host(service.pool.max_idle_connections_per_host as usize)
+            .http2_only(is_grpc)
             .build(connector);
         let request_timeout = service.timeouts.request;
         Ok(Self {
@@ -139,6 +150,7 @@ impl Backend {
                 .unwrap_or(request_timeout)
                 .min(request_timeout),
             answer_limit,
+            is_grpc,
         })
     }
 
@@ -187,10 +199,14 @@ impl Backend {
     /// `relay.md` §5.10): it is neither signed nor mined.
     pub async fn ask(&self, forward: Forward) -> Result<BackendReply, Refusal> {
         let deadline = tokio::time::Instant::now() + self.request_timeout;
+        let may_stream = forward.may_stream;
         let mut request = Request::new(Full::new(forward.body));
         *request.method_mut() = forward.method;
         *request.uri_mut() = forward.uri;
         *request.headers_mut() = forward.headers;
+        if self.is_grpc {
+            speak_grpc(request.headers_mut());
+        }
         let response = tokio::time::timeout(self.header_timeout, self.client.request(request))
             .await
             .map_err(|_| Refusal::BackendTimeout)?
@@ -202,7 +218,7 @@ impl Backend {
         if head.status.as_u16() >= 500 {
             return Err(Refusal::BackendStatus(head.status));
         }
-        if is_streamed(&head.headers) && !incoming.is_end_stream() {
+        if may_stream && is_streamed(&head.headers) && !incoming.is_end_stream() {
             return Ok(BackendReply::Stream(BackendStream {
                 status: head.status,
                 headers: head.headers,
@@ -210,7 +226,8 @@ impl Backend {
                 deadline,
             }));
         }
-        let body = tokio::time::timeout_at(deadline, body::collect(incoming, self.answer_limit))
+        let collecting = body::collect_with_trailers(incoming, self.answer_limit);
+        let (body, trailers) = tokio::time::timeout_at(deadline, collecting)
             .await
             .map_err(|_| Refusal::BackendTimeout)?
             .map_err(|error| match error {
@@ -222,9 +239,34 @@ impl Backend {
             headers: head.headers,
             body,
         };
+        if self.is_grpc {
+            // The call's own status comes last; the client looks for it in the envelope's headers.
+            for (name, value) in &trailers {
+                answer.headers.append(name, value.clone());
+            }
+        }
         compression::decode(&mut answer, self.answer_limit).await?;
         Ok(BackendReply::Whole(answer))
     }
+}
+
+/// A configured address as HTTP knows it.
+fn http_url(kind: RpcType, url: &str) -> Cow<'_, str> {
+    match (kind, url.split_once("://")) {
+        (RpcType::WebSocket, Some(("ws", rest))) | (RpcType::Grpc, Some(("grpc", rest))) => {
+            format!("http://{rest}").into()
+        }
+        (RpcType::WebSocket, Some(("wss", rest))) | (RpcType::Grpc, Some(("grpcs", rest))) => {
+            format!("https://{rest}").into()
+        }
+        _ => url.into(),
+    }
+}
+
+/// What a gRPC server expects of every call; compression is a matter of its messages, not of the body.
+fn speak_grpc(headers: &mut HeaderMap) {
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.remove(header::ACCEPT_ENCODING);
 }
 
 /// Whether an answer is to be passed on line by line: by its media type alone (spec `relay.md` §5.11). A compressed one

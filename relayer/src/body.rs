@@ -1,8 +1,13 @@
 //! Reading a body whole, within a limit.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
+
+use crate::refusal::Refusal;
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +22,23 @@ pub(crate) enum BodyError {
 const LARGEST_RESERVE: usize = 1 << 20;
 
 /// Reads up to `limit` bytes. A body that came in one piece, as small ones do, is not copied.
-pub(crate) async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, BodyError> {
+pub(crate) async fn collect(body: Incoming, limit: usize) -> Result<Bytes, BodyError> {
+    Ok(collect_with_trailers(body, limit).await?.0)
+}
+
+/// The same, with what came after the body. A table of none allocates nothing.
+pub(crate) async fn collect_with_trailers(mut body: Incoming, limit: usize) -> Result<(Bytes, HeaderMap), BodyError> {
+    let mut trailers = HeaderMap::new();
+    let bytes = collect_data(&mut body, limit, &mut trailers).await?;
+    Ok((bytes, trailers))
+}
+
+async fn collect_data(body: &mut Incoming, limit: usize, trailers: &mut HeaderMap) -> Result<Bytes, BodyError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(BodyError::TooLarge);
     }
-    let Some(first) = next_data(&mut body).await? else {
+    let Some(first) = next(body, trailers).await? else {
         return Ok(Bytes::new());
     };
     if first.len() > limit {
@@ -31,7 +47,7 @@ pub(crate) async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, B
     if body.is_end_stream() {
         return Ok(first);
     }
-    let Some(second) = next_data(&mut body).await? else {
+    let Some(second) = next(body, trailers).await? else {
         return Ok(first);
     };
     let mut whole = BytesMut::with_capacity(announced.min(LARGEST_RESERVE).max(first.len() + second.len()));
@@ -42,18 +58,31 @@ pub(crate) async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, B
             return Err(BodyError::TooLarge);
         }
         whole.extend_from_slice(&data);
-        piece = next_data(&mut body).await?;
+        piece = next(body, trailers).await?;
     }
     Ok(whole.freeze())
 }
 
+/// Reads a request's body of up to `limit` bytes, which may take `time`.
+pub(crate) async fn read(incoming: Incoming, limit: usize, time: Duration) -> Result<Bytes, Refusal> {
+    match tokio::time::timeout(time, collect(incoming, limit)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(BodyError::TooLarge)) => Err(Refusal::BodyTooLarge),
+        Ok(Err(BodyError::Broken)) | Err(_) => Err(Refusal::UnreadableBody),
+    }
+}
+
 /// The next piece that is not empty; trailers are dropped.
 pub(crate) async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
+    next(body, &mut HeaderMap::new()).await
+}
+
+async fn next(body: &mut Incoming, trailers: &mut HeaderMap) -> Result<Option<Bytes>, BodyError> {
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data()
-            && !data.is_empty()
-        {
-            return Ok(Some(data));
+        match frame.map_err(|_| BodyError::Broken)?.into_data() {
+            Ok(data) if data.is_empty() => {}
+            Ok(data) => return Ok(Some(data)),
+            Err(other) => *trailers = other.into_trailers().unwrap_or_default(),
         }
     }
     Ok(None)

@@ -44,6 +44,23 @@ pub(crate) async fn decode(answer: &mut BackendAnswer, limit: usize) -> Result<(
     }
 }
 
+/// A gzip message of at most `limit` bytes when it is unpacked.
+pub(crate) async fn unpack_message(packed: Bytes, limit: usize) -> Result<Bytes, Refusal> {
+    let unpacked = if packed.len() <= INLINE_BYTES {
+        unpack(&packed, limit)
+    } else {
+        // The thread ends by itself: its work is bounded by the limit.
+        tokio::task::spawn_blocking(move || unpack(&packed, limit))
+            .await
+            .map_err(|_| Refusal::Undecodable)?
+    };
+    match unpacked {
+        Unpacked::Whole(message) => Ok(message),
+        Unpacked::NotGzip => Err(Refusal::Undecodable),
+        Unpacked::TooLarge => Err(Refusal::BodyTooLarge),
+    }
+}
+
 /// A signed response as gzip.
 pub(crate) async fn encode(wire: Bytes) -> Bytes {
     if wire.len() <= INLINE_BYTES {

@@ -12,6 +12,8 @@ mod body;
 mod compression;
 mod drain;
 mod envelope;
+mod error_response;
+mod grpc;
 mod headers;
 mod health;
 mod metrics;

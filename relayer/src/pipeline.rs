@@ -28,7 +28,7 @@ use crate::drain::InFlight;
 use crate::envelope;
 use crate::headers::Parties;
 use crate::metrics::{Metrics, UNKNOWN, observe};
-use crate::received::{ReceivedRelay, Reception};
+use crate::received::{Carrier, ReceivedRelay, Reception};
 use crate::refusal::{Invalid, Refusal, Unavailable};
 use crate::service::Service;
 use crate::stream::{self, Answering, ServedStream};
@@ -59,10 +59,10 @@ pub(crate) enum Served {
 }
 
 impl Pipeline {
-    /// Serves one relay. `headers` are those of the transport.
-    pub async fn serve(self: &Arc<Self>, headers: &HeaderMap, body: Bytes) -> Result<Served, Refusal> {
+    /// Serves one relay.
+    pub async fn serve(self: &Arc<Self>, carrier: Carrier<'_>, body: Bytes) -> Result<Served, Refusal> {
         let started = Instant::now();
-        let (relay, envelope) = match self.reception.receive(headers, body, self.height()).await {
+        let (relay, envelope) = match self.reception.receive(carrier, body, self.height()).await {
             Ok(received) => received,
             Err(unreceived) => {
                 let service = unreceived
@@ -75,11 +75,11 @@ impl Pipeline {
         };
         let (service, kind) = (relay.service.clone(), relay.kind);
         // Trust needs a chain that can be asked afterwards: not before the first block was seen.
-        let is_trusted = service.mode == ValidationMode::Optimistic && relay.arrival.0 > 0;
+        let is_trusted = carrier.mode(&service) == ValidationMode::Optimistic && relay.arrival.0 > 0;
         let served = if is_trusted {
-            self.serve_optimistically(relay, envelope, headers).await
+            self.serve_optimistically(relay, envelope, carrier).await
         } else {
-            self.serve_eagerly(relay, envelope, headers).await
+            self.serve_eagerly(relay, envelope, carrier).await
         };
         match &served {
             Ok(Served::Stream(_)) => {}
@@ -99,12 +99,12 @@ impl Pipeline {
         self: &Arc<Self>,
         relay: ReceivedRelay,
         envelope: PokthttpRequest,
-        headers: &HeaderMap,
+        carrier: Carrier<'_>,
     ) -> Result<Served, Refusal> {
         let verified = self.verify(relay).await.map_err(|failed| Refusal::Invalid(failed.1))?;
         // Only now: a forged relay that waits for the chain must not take an honest one's place.
         let slot = self.reserve(&verified.relay.service)?;
-        let forward = forward(&verified.relay, envelope, headers, &verified.context.parties)?;
+        let forward = forward(&verified.relay, envelope, carrier, &verified.context.parties)?;
         let answer = match self.ask(&verified.relay, forward).await? {
             BackendReply::Whole(answer) => answer,
             BackendReply::Stream(stream) => {
@@ -125,11 +125,11 @@ impl Pipeline {
         self: &Arc<Self>,
         relay: ReceivedRelay,
         envelope: PokthttpRequest,
-        headers: &HeaderMap,
+        carrier: Carrier<'_>,
     ) -> Result<Served, Refusal> {
         let slot = self.reserve(&relay.service)?;
         let parties = claimed_parties(&relay)?;
-        let forward = forward(&relay, envelope, headers, &parties)?;
+        let forward = forward(&relay, envelope, carrier, &parties)?;
         let answer = match self.ask(&relay, forward).await? {
             BackendReply::Whole(answer) => answer,
             BackendReply::Stream(stream) => {
@@ -268,10 +268,12 @@ impl Pipeline {
 fn forward(
     relay: &ReceivedRelay,
     envelope: PokthttpRequest,
-    outer: &HeaderMap,
+    carrier: Carrier<'_>,
     parties: &Parties,
 ) -> Result<Forward, Refusal> {
     let backend = &relay.route().backend;
+    let nothing = HeaderMap::new();
+    let outer = carrier.outer_headers().unwrap_or(&nothing);
     let method = match envelope.method.as_str() {
         "" => Method::GET,
         method => Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::Unforwardable)?,
@@ -284,6 +286,7 @@ fn forward(
             .map_err(|_| Refusal::Unforwardable)?,
         headers: backend.headers().for_request(envelope.header, outer, parties),
         body: envelope.body_bz,
+        may_stream: matches!(carrier, Carrier::Request(_)),
     })
 }
 

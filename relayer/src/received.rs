@@ -37,8 +37,28 @@ pub(crate) struct ReceivedRelay {
 pub(crate) enum Carrier<'a> {
     /// An HTTP request with these headers.
     Request(&'a HeaderMap),
+    /// A gRPC call with this metadata.
+    Call(&'a HeaderMap),
     /// A frame of a WebSocket that was opened for this service.
     Frame(&'a ServiceId),
+}
+
+impl Carrier<'_> {
+    /// When a relay is verified: calls and frames always first (spec `relay.md` §6.1).
+    pub fn mode(&self, service: &Service) -> ValidationMode {
+        match self {
+            Self::Request(_) => service.mode,
+            Self::Call(_) | Self::Frame(_) => ValidationMode::Eager,
+        }
+    }
+
+    /// The headers from which the backend's may be filled up: a call's metadata is for the relayer alone.
+    pub fn outer_headers(&self) -> Option<&HeaderMap> {
+        match self {
+            Self::Request(headers) => Some(headers),
+            Self::Call(_) | Self::Frame(_) => None,
+        }
+    }
 }
 
 impl ReceivedRelay {
@@ -92,10 +112,10 @@ pub(crate) struct Reception {
 }
 
 impl Reception {
-    /// Decodes and routes one relay. `headers` are those of the transport.
+    /// Decodes and routes one relay with an HTTP envelope.
     pub async fn receive(
         &self,
-        headers: &HeaderMap,
+        carrier: Carrier<'_>,
         body: Bytes,
         arrival: Height,
     ) -> Result<(ReceivedRelay, PokthttpRequest), Unreceived> {
@@ -106,7 +126,7 @@ impl Reception {
         let size = body.len();
         let admitted = match decode(body) {
             Ok((request, envelope)) => self
-                .admit(Carrier::Request(headers), request, size, arrival, &mut place)
+                .admit(carrier, request, envelope_type(&envelope), size, arrival, &mut place)
                 .await
                 .map(|relay| (relay, envelope)),
             Err(refusal) => Err(refusal),
@@ -138,7 +158,7 @@ impl Reception {
             service: None,
             kind: UNKNOWN,
         };
-        self.admit(Carrier::Frame(service), request, size, arrival, &mut place)
+        self.admit(Carrier::Frame(service), request, None, size, arrival, &mut place)
             .await
     }
 
@@ -146,6 +166,7 @@ impl Reception {
         &self,
         carrier: Carrier<'_>,
         request: RelayRequest,
+        inner: Option<RpcType>,
         size: usize,
         arrival: Height,
         place: &mut Place,
@@ -161,7 +182,8 @@ impl Reception {
             .clone();
         place.service = Some(service.clone());
         let kind = match carrier {
-            Carrier::Request(headers) => requested_type(headers, &service),
+            Carrier::Request(headers) => requested_type(headers, service.default_type),
+            Carrier::Call(metadata) => requested_type(metadata, inner.unwrap_or(service.default_type)),
             Carrier::Frame(_) => Some(RpcType::WebSocket),
         };
         place.kind = kind.map_or(UNKNOWN, RpcType::as_str);
@@ -193,7 +215,7 @@ impl Reception {
             .gate
             .admit(supplier, signing_key.is_some(), &service.id, kind)
             .await?;
-        let is_request = matches!(carrier, Carrier::Request(_));
+        let is_request = !matches!(carrier, Carrier::Frame(_));
         // Frames have a limit of their own.
         if is_request && size > service.body_limit {
             return Err(Refusal::BodyTooLargeForService);
@@ -214,7 +236,7 @@ impl Reception {
                 reason: Unavailable::NoBackend,
             });
         };
-        if signing_key.is_none() && service.mode == ValidationMode::Optimistic {
+        if signing_key.is_none() && carrier.mode(&service) == ValidationMode::Optimistic {
             return Err(Refusal::Unsigned);
         }
         // The end height is the client's word here; a false one is found out when the relay is verified.
@@ -266,10 +288,20 @@ fn decode_request(body: Bytes) -> Result<RelayRequest, Refusal> {
     Ok(request)
 }
 
-/// What `Rpc-Type` says, or the service's default when it is not there; `None` for an unknown word.
-fn requested_type(headers: &HeaderMap, service: &Service) -> Option<RpcType> {
+/// What `Rpc-Type` says, or the default when it is not there; `None` for an unknown word.
+fn requested_type(headers: &HeaderMap, default: RpcType) -> Option<RpcType> {
     match headers.get("rpc-type") {
         Some(value) if !value.is_empty() => rpc_type::from_header(value.as_bytes()),
-        _ => Some(service.default_type),
+        _ => Some(default),
     }
+}
+
+/// The type that an inner request shows of itself: one that carries gRPC is for a gRPC backend.
+fn envelope_type(envelope: &PokthttpRequest) -> Option<RpcType> {
+    let (_, header) = envelope
+        .header
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))?;
+    let is_grpc = header.values.first()?.starts_with("application/grpc");
+    is_grpc.then_some(RpcType::Grpc)
 }

@@ -192,33 +192,6 @@ impl Refusal {
 
     /// The JSON body. Texts from outside are escaped.
     pub fn body(&self) -> Bytes {
-        let fixed = match self {
-            Self::UnreadableBody => r#"{"error":"failed to read request body"}"#,
-            Self::BodyTooLarge => r#"{"error":"request body too large"}"#,
-            Self::Undecodable => r#"{"error":"invalid relay request: body must be a valid RelayRequest protobuf"}"#,
-            Self::NotConfigured => r#"{"error":"relayer not properly configured"}"#,
-            Self::MissingSupplier => r#"{"error":"missing supplier operator address in relay request"}"#,
-            Self::SupplierStateUnknown => r#"{"error":"failed to verify supplier state"}"#,
-            Self::BodyTooLargeForService => r#"{"error":"request body too large for service"}"#,
-            Self::ImplausibleHeights => r#"{"error":"implausible session heights"}"#,
-            Self::UpgradeRequired => r#"{"error":"websocket relays need a WebSocket connection"}"#,
-            Self::BackendUnreachable | Self::BackendTimeout | Self::BackendAnswerTooLarge | Self::Unforwardable => {
-                r#"{"error":"backend error"}"#
-            }
-            Self::BackendStatus(_) => r#"{"error":"backend service error"}"#,
-            Self::Unsigned => r#"{"error":"failed to sign response"}"#,
-            Self::UnknownService(_)
-            | Self::SupplierUnregistered(_)
-            | Self::SupplierInactive { .. }
-            | Self::SupplierWithoutServices(_)
-            | Self::SupplierNotStakedFor { .. }
-            | Self::Unavailable { .. }
-            | Self::Invalid(_) => return self.body_of_data(),
-        };
-        Bytes::from_static(fixed.as_bytes())
-    }
-
-    fn body_of_data(&self) -> Bytes {
         let mut body = serde_json::Map::new();
         body.insert("error".to_owned(), self.to_string().into());
         if let Self::Unavailable { service, .. } = self {
@@ -246,21 +219,38 @@ impl Refusal {
     }
 }
 
-/// The sentence of those refusals whose text has data in it.
+/// The sentence that clients are told.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownService(service) => write!(f, "unknown service: {service}"),
-            Self::SupplierUnregistered(supplier) => write!(f, "supplier {supplier} not registered with any miner"),
-            Self::SupplierInactive { supplier, status } => write!(f, "supplier {supplier} is {status}"),
-            Self::SupplierWithoutServices(supplier) => write!(f, "supplier {supplier} has no services registered"),
-            Self::SupplierNotStakedFor { supplier, service } => {
-                write!(f, "supplier {supplier} not staked for service {service}")
+        f.write_str(match self {
+            Self::UnreadableBody => "failed to read request body",
+            Self::BodyTooLarge => "request body too large",
+            Self::Undecodable => "invalid relay request: body must be a valid RelayRequest protobuf",
+            Self::NotConfigured => "relayer not properly configured",
+            Self::UnknownService(service) => return write!(f, "unknown service: {service}"),
+            Self::MissingSupplier => "missing supplier operator address in relay request",
+            Self::SupplierStateUnknown => "failed to verify supplier state",
+            Self::SupplierUnregistered(supplier) => {
+                return write!(f, "supplier {supplier} not registered with any miner");
             }
-            Self::Unavailable { .. } => f.write_str("service temporarily unavailable"),
-            Self::Invalid(invalid) => write!(f, "relay validation failed: {invalid}"),
-            other => f.write_str(other.label()),
-        }
+            Self::SupplierInactive { supplier, status } => return write!(f, "supplier {supplier} is {status}"),
+            Self::SupplierWithoutServices(supplier) => {
+                return write!(f, "supplier {supplier} has no services registered");
+            }
+            Self::SupplierNotStakedFor { supplier, service } => {
+                return write!(f, "supplier {supplier} not staked for service {service}");
+            }
+            Self::BodyTooLargeForService => "request body too large for service",
+            Self::ImplausibleHeights => "implausible session heights",
+            Self::Unavailable { .. } => "service temporarily unavailable",
+            Self::UpgradeRequired => "websocket relays need a WebSocket connection",
+            Self::Invalid(invalid) => return write!(f, "relay validation failed: {invalid}"),
+            Self::BackendUnreachable | Self::BackendTimeout | Self::BackendAnswerTooLarge | Self::Unforwardable => {
+                "backend error"
+            }
+            Self::BackendStatus(_) => "backend service error",
+            Self::Unsigned => "failed to sign response",
+        })
     }
 }
 

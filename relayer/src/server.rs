@@ -20,10 +20,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::body::{self, BodyError};
+use crate::body;
+use crate::grpc::{self, CallBody, Calls};
 use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
-use crate::refusal::Refusal;
+use crate::received::Carrier;
 use crate::stream::{ServedStream, SignedStream};
 use crate::websocket::{self, Sockets};
 use crate::{compression, health};
@@ -38,7 +39,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client is sent.
-type Answer = Response<Either<Full<Bytes>, SignedStream>>;
+type Answer = Response<Either<Full<Bytes>, Either<SignedStream, CallBody>>>;
 
 /// What one port serves.
 pub(crate) struct Server {
@@ -50,6 +51,7 @@ pub(crate) struct Server {
     over_http2: IntCounter,
     over_websocket: IntCounter,
     sockets: Sockets,
+    calls: Calls,
 }
 
 impl Server {
@@ -58,6 +60,7 @@ impl Server {
         let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
         let over_websocket = by_protocol("websocket");
         Arc::new(Self {
+            calls: Calls::new(pipeline.clone(), body_timeout),
             pipeline,
             body_timeout,
             compression,
@@ -87,6 +90,7 @@ impl Server {
             }
         }
         drop(listener);
+        self.calls.stop();
         let finished = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, finished).await.is_err() {
             tracing::warn!(connections = connections.len(), "connections cut off at shutdown");
@@ -153,12 +157,20 @@ impl Server {
             self.over_websocket.inc();
             return self.sockets.upgrade(&self.pipeline, request).map(Either::Left);
         }
+        if let Some(form) = grpc::Form::of(&request) {
+            let answer = self.calls.answer(form, request).await;
+            return answer.map(|body| Either::Right(Either::Right(body)));
+        }
+        if let Some(allowed) = grpc::preflight(&request) {
+            return allowed.map(Either::Left);
+        }
         // Any method and any path is a relay: what counts is the body.
         let is_http2 = request.version() == Version::HTTP_2;
         if is_http2 { &self.over_http2 } else { &self.over_http1 }.inc();
         let (head, incoming) = request.into_parts();
-        let served = match self.read(incoming).await {
-            Ok(body) => self.pipeline.serve(&head.headers, body).await,
+        let limit = self.pipeline.reception.services.body_limit;
+        let served = match body::read(incoming, limit, self.body_timeout).await {
+            Ok(body) => self.pipeline.serve(Carrier::Request(&head.headers), body).await,
             Err(refusal) => {
                 self.pipeline
                     .metrics
@@ -196,20 +208,11 @@ impl Server {
         }
         response
     }
-
-    async fn read(&self, incoming: Incoming) -> Result<Bytes, Refusal> {
-        let limit = self.pipeline.reception.services.body_limit;
-        match tokio::time::timeout(self.body_timeout, body::collect(incoming, limit)).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(BodyError::TooLarge)) => Err(Refusal::BodyTooLarge),
-            Ok(Err(BodyError::Broken)) | Err(_) => Err(Refusal::UnreadableBody),
-        }
-    }
 }
 
 /// A stream's head is the backend's. Over HTTP/1.1 its connection ends with it, as the peer's does.
 fn streamed(stream: ServedStream, is_http2: bool) -> Answer {
-    let mut response = Response::new(Either::Right(stream.body));
+    let mut response = Response::new(Either::Right(Either::Left(stream.body)));
     *response.status_mut() = stream.status;
     *response.headers_mut() = stream.headers;
     if !is_http2 {

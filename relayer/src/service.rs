@@ -74,19 +74,14 @@ impl Services {
         for (id, service) in &config.services {
             let mut routes = [const { None }; rpc_type::ALL.len()];
             for (&kind, backend) in &service.backends {
-                // It has a transport of its own.
-                if kind == RpcType::Grpc {
-                    continue;
-                }
                 if backend.endpoints.len() > 1 {
                     tracing::warn!(service = %id, kind = kind.as_str(), "only the first of several urls is used");
                 }
-                let backend = Backend::new(backend, service, &config.http_transport, body_limit).map_err(|source| {
-                    ServiceError {
-                        service: id.clone(),
-                        kind: kind.as_str(),
-                        source,
-                    }
+                let backend = Backend::new(kind, backend, service, &config.http_transport, body_limit);
+                let backend = backend.map_err(|source| ServiceError {
+                    service: id.clone(),
+                    kind: kind.as_str(),
+                    source,
                 })?;
                 let metrics = metrics.of(id.as_str(), kind, service.validation_mode);
                 routes[rpc_type::index(kind)] = Some(Route { kind, backend, metrics });

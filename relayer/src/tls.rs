@@ -13,6 +13,8 @@ pub(crate) enum Versions {
     All,
     /// The one that can be upgraded to a WebSocket.
     Http1,
+    /// The one of gRPC: with prior knowledge, or agreed on in the TLS handshake.
+    Http2,
 }
 
 /// Connects over TCP, and over TLS where the URL says so. The system's root certificates are read only when
@@ -37,5 +39,6 @@ pub(crate) fn connector(
     Ok(match versions {
         Versions::All => builder.enable_all_versions().wrap_connector(tcp),
         Versions::Http1 => builder.enable_http1().wrap_connector(tcp),
+        Versions::Http2 => builder.enable_http2().wrap_connector(tcp),
     })
 }

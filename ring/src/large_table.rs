@@ -1,5 +1,6 @@
 //! Large tables, for points that are used often.
 
+use std::hint::black_box;
 use std::sync::LazyLock;
 
 use crate::field::invert_all;
@@ -22,6 +23,13 @@ const BELOW_ORDER: &str = "a table's multiples are positive and below the order"
 pub(crate) struct LargeTable {
     window: usize,
     entries: Box<[Affine]>,
+}
+
+/// A digit's magnitude and place, as the index of its multiple, and its sign.
+#[derive(Clone, Copy, Default)]
+struct Pick {
+    index: u32,
+    negative: bool,
 }
 
 impl LargeTable {
@@ -70,20 +78,33 @@ impl LargeTable {
 
     /// Appends points that add up to `scalar` times the table's.
     pub fn spread(&self, scalar: &Halves, points: &mut Vec<Affine>) {
+        let mut picks = [Pick::default(); Self::MOST_POINTS];
         let [first, second] = scalar;
-        self.spread_half(first, points);
-        let start = points.len();
-        self.spread_half(second, points);
-        // A loop of its own, so that the reads above do not wait for it: they may miss the caches.
-        for point in &mut points[start..] {
-            *point = times_lambda(*point);
-        }
+        let ones = self.pick(first, &mut picks);
+        let all = ones + self.pick(second, &mut picks[ones..]);
+        let (ones, lambdas) = picks[..all].split_at(ones);
+
+        // Entries are seldom in the near caches. Asked for in a loop that does nothing else, they come all at once.
+        let touched = picks[..all]
+            .iter()
+            .fold(false, |odd, pick| odd ^ self.entry(*pick).x.is_odd());
+        black_box(touched);
+
+        points.extend(ones.iter().map(|pick| self.entry(*pick).negate_if(pick.negative)));
+        let entries = lambdas.iter().map(|pick| self.entry(*pick).negate_if(pick.negative));
+        points.extend(entries.map(times_lambda));
     }
 
-    fn spread_half(&self, half: &Half, points: &mut Vec<Affine>) {
+    fn entry(&self, pick: Pick) -> Affine {
+        self.entries[pick.index as usize]
+    }
+
+    /// Cuts a half into digits; gives the number of those that are not zero.
+    fn pick(&self, half: &Half, picks: &mut [Pick]) -> usize {
         let multiples = multiples(self.window);
         let mut rest = half.magnitude;
-        for place in self.entries.chunks_exact(multiples) {
+        let mut picked = 0;
+        for place in 0..self.entries.len() / multiples {
             let low = rest as usize & (2 * multiples - 1);
             rest >>= self.window;
             // Digits above the half are negative, with a carry: without a branch, as in `negate_if`.
@@ -92,9 +113,14 @@ impl LargeTable {
             let digit = (low ^ mask) + usize::from(negative);
             rest += u128::from(negative);
             if digit != 0 {
-                points.push(place[digit - 1].negate_if(half.negative != negative));
+                picks[picked] = Pick {
+                    index: (place * multiples + digit - 1) as u32,
+                    negative: half.negative != negative,
+                };
+                picked += 1;
             }
         }
+        picked
     }
 }
 

@@ -1,13 +1,10 @@
 //! Relays over a socket: a request opens a subscription, each answer to it is a relay (spec `relay.md` §5.12).
 
 use bytes::Bytes;
-use pocket_proto::pocket::service::{RelayMinerError, RelayResponse, RelayResponseMetadata};
-use pocket_proto::sdk::types::{Header, PokthttpResponse};
 use pocket_protocol::ServiceId;
-use pocket_protocol::relay::{encode_response, payload_hash, response_digest_to_sign};
-use prost::Message as _;
 
 use crate::answer::{AnsweredRelay, sign};
+use crate::error_response::sign_error;
 use crate::pipeline::{Pipeline, publisher_full};
 use crate::refusal::{Invalid, Refusal};
 use crate::verify::Subscription;
@@ -43,35 +40,5 @@ impl Pipeline {
 
 /// The signed word that a session is over (spec `relay.md` §4.4).
 pub(crate) fn session_expired(open: &Subscription) -> Bytes {
-    const TEXT: &str = "session expired";
-    const CODE: u32 = 410;
-    let json = Header {
-        key: "Content-Type".to_owned(),
-        values: vec!["application/json".to_owned()],
-    };
-    let envelope = PokthttpResponse {
-        status_code: CODE,
-        header: [("Content-Type".to_owned(), json)].into(),
-        body_bz: format!(r#"{{"error":"{TEXT}"}}"#).into(),
-    };
-    let payload = Bytes::from(envelope.encode_to_vec());
-    let mut response = RelayResponse {
-        meta: Some(RelayResponseMetadata {
-            session_header: Some(open.header().clone()),
-            supplier_operator_signature: Bytes::new(),
-        }),
-        payload_hash: Bytes::copy_from_slice(&payload_hash(&payload)),
-        payload,
-        // Inside the signed bytes: set before signing.
-        relay_miner_error: Some(RelayMinerError {
-            code: CODE,
-            description: TEXT.to_owned(),
-            ..RelayMinerError::default()
-        }),
-    };
-    let signature = open.signing_key.sign_digest(&response_digest_to_sign(&response));
-    if let Some(meta) = &mut response.meta {
-        meta.supplier_operator_signature = Bytes::copy_from_slice(&signature);
-    }
-    encode_response(&response)
+    sign_error(open.header(), 410, "session expired", &open.signing_key)
 }

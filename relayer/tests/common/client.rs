@@ -1,7 +1,7 @@
 //! A gateway: signs relays and checks their answers.
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -146,14 +146,20 @@ pub async fn send(url: &str, method: Method, headers: &[(&'static str, String)],
 
 /// Sends a request over HTTP/1.1 or, with prior knowledge, HTTP/2.
 pub async fn exchange(request: Request<Full<Bytes>>, http2: bool) -> Reply {
+    exchange_with_headers(request, http2).await.0
+}
+
+/// The same, with all headers of the answer.
+pub async fn exchange_with_headers(request: Request<Full<Bytes>>, http2: bool) -> (Reply, HeaderMap) {
     let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
     let (head, body) = client.request(request).await.unwrap().into_parts();
     let text = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-    Reply {
+    let reply = Reply {
         status: head.status,
         content_type: text("content-type").unwrap_or_default(),
         content_encoding: text("content-encoding"),
         retry_after: text("retry-after"),
         body: body.collect().await.unwrap().to_bytes(),
-    }
+    };
+    (reply, head.headers)
 }

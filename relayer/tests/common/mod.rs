@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod grpc;
 pub mod streaming;
 pub mod watched;
 
@@ -37,6 +38,8 @@ pub struct WorldConfig {
     pub backend: Option<String>,
     /// A WebSocket backend for `svc-http`.
     pub web_socket: Option<String>,
+    /// A gRPC backend for `svc-http`.
+    pub grpc: Option<String>,
     pub chain_is_away: bool,
     pub redis_is_away: bool,
     pub publisher: PublisherConfig,
@@ -50,6 +53,7 @@ impl Default for WorldConfig {
             top_level: String::new(),
             backend: None,
             web_socket: None,
+            grpc: None,
             chain_is_away: false,
             redis_is_away: false,
             publisher: PublisherConfig {
@@ -261,6 +265,8 @@ fn relayer_yaml(redis: &str, backend: &str, config: &WorldConfig) -> String {
     let service = config.service.replace('\n', "\n    ");
     let web_socket = config.web_socket.as_ref();
     let web_socket = web_socket.map_or(String::new(), |url| format!("websocket:\n        url: {url}"));
+    let grpc = config.grpc.as_ref();
+    let grpc = grpc.map_or(String::new(), |url| format!("grpc:\n        url: {url}"));
     format!(
         "listen_addr: 127.0.0.1:0
 redis:
@@ -288,6 +294,7 @@ services:
         headers:
           X-Configured: yes
       {web_socket}
+      {grpc}
   svc-comet:
     validation_mode: eager
     default_backend: cometbft

@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use pocket_devnet::Actor;
+use pocket_devnet::{Actor, RelayMaker};
 use pocket_proto::pocket::ha::MinedRelayMessage;
-use pocket_proto::pocket::service::{RelayRequest, RelayRequestMetadata, RelayResponse, RelayResponseMetadata};
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_protocol::Height;
-use pocket_protocol::relay::{MinedRelay, mined_relay, payload_hash, request_signable_hash, response_signable_hash};
-use pocket_ring::{PrivateKey, PublicKey, Signer};
 use pocket_smst::Leaf;
 use pocket_store::{PublisherConfig, RelayPublisher, Store, Watermark};
 use prost::Message as _;
@@ -73,11 +70,12 @@ impl Relayer {
         application: &str,
         relays: usize,
     ) -> Vec<MinedRelayMessage> {
-        let signer = signer(application);
+        let maker = RelayMaker::new(header.clone(), application, supplier, UNITS);
         let first = self.served;
         self.served += relays;
+        let text = |kind: &str, number: usize| format!("{kind} {number}").into();
         (first..self.served)
-            .map(|number| message(header, supplier, &relay(header, &signer, supplier, number)))
+            .map(|number| maker.mined(text("request", number), text("response", number)))
             .collect()
     }
 
@@ -140,58 +138,5 @@ fn service_of(application: &str) -> &'static str {
         "app3" => "svc-grpc",
         "app4" => "svc-rest",
         other => panic!("{other} has no service here"),
-    }
-}
-
-fn signer(application: &str) -> Signer {
-    let gateway = PrivateKey::parse(&Actor::named("gateway1").private_key).unwrap();
-    let application = PublicKey::parse(&Actor::named(application).public_key).unwrap();
-    let ring = [application, gateway.public_key()];
-    Signer::new(gateway, &ring).unwrap()
-}
-
-fn relay(header: &SessionHeader, signer: &Signer, supplier: &str, number: usize) -> MinedRelay {
-    let supplier = Actor::named(supplier);
-    let meta = RelayRequestMetadata {
-        session_header: Some(header.clone()),
-        signature: Bytes::new(),
-        supplier_operator_address: supplier.address.clone(),
-    };
-    let mut request = RelayRequest {
-        meta: Some(meta),
-        payload: Bytes::from(format!("request {number}")),
-    };
-    let signature = signer.sign(&request_signable_hash(&request), &mut rand::rng());
-    request.meta.as_mut().unwrap().signature = signature.to_bytes().into();
-
-    let payload = Bytes::from(format!("response {number}"));
-    let meta = RelayResponseMetadata {
-        session_header: Some(header.clone()),
-        ..RelayResponseMetadata::default()
-    };
-    let mut response = RelayResponse {
-        meta: Some(meta),
-        payload_hash: Bytes::copy_from_slice(&payload_hash(&payload)),
-        payload,
-        relay_miner_error: None,
-    };
-    let signature = supplier.sign(&response_signable_hash(&response));
-    response.meta.as_mut().unwrap().supplier_operator_signature = Bytes::copy_from_slice(&signature);
-    mined_relay(&request, &response)
-}
-
-fn message(header: &SessionHeader, supplier: &str, relay: &MinedRelay) -> MinedRelayMessage {
-    MinedRelayMessage {
-        relay_hash: Bytes::copy_from_slice(&relay.hash),
-        relay_bytes: relay.bytes.clone(),
-        compute_units_per_relay: UNITS,
-        session_id: header.session_id.clone(),
-        session_end_height: header.session_end_block_height,
-        supplier_operator_address: Actor::named(supplier).address,
-        service_id: header.service_id.clone(),
-        application_address: header.application_address.clone(),
-        arrival_block_height: header.session_start_block_height,
-        published_at_unix_nano: 0,
-        session_start_height: header.session_start_block_height,
     }
 }

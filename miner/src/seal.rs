@@ -37,7 +37,11 @@ impl Worker {
         let record = self.sessions[id].record.clone();
         let mut tree = match tree {
             Some(tree) => tree,
-            None => self.open_tree(&record).await?,
+            None => {
+                let (tree, live_root) = self.open_tree(&record).await?;
+                self.session_mut(id).live_root = live_root;
+                tree
+            }
         };
         let root = tree.root();
         self.session_mut(id).tree = Some(tree);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use pocket_protocol::{Height, SessionBounds, SharedParams, Windows};
-use pocket_store::Watermark;
+use pocket_store::{PublishGuard, Watermark};
 
 /// The relays in flight of one relayer.
 #[derive(Debug, Default)]
@@ -108,6 +108,8 @@ impl InFlight {
         self.end.0 >= self.drain.sealed_below.load(Ordering::Acquire)
     }
 }
+
+impl PublishGuard for InFlight {}
 
 impl Drop for InFlight {
     fn drop(&mut self) {

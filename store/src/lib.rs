@@ -5,13 +5,18 @@
 //! fleet can share one Redis. Whatever a miner writes for a supplier shows its [`Lease`]: a paused
 //! owner that wakes up can write no more.
 
+mod address;
+mod appender;
 mod blocks;
 mod commit;
 mod connection;
+mod dedicated;
 mod error;
 mod keys;
 mod lease;
+mod link;
 mod publisher;
+mod replicas;
 mod server;
 mod session;
 mod stream;
@@ -25,8 +30,8 @@ pub use connection::{Store, StoreConfig};
 pub use error::StoreError;
 pub use keys::{Keys, Namespace};
 pub use lease::{Lease, LeaseKind};
-pub use publisher::{PublishSlot, PublisherConfig, PublisherStats, RelayPublisher};
-pub use server::{PrivateRedis, PrivateRedisError};
+pub use publisher::{PublishGuard, PublishSlot, PublisherConfig, PublisherStats, RelayPublisher};
+pub use server::{PrivateCluster, PrivateRedis, PrivateRedisError, PrivateSentinel};
 pub use session::{SessionRecord, SessionState};
 pub use stream::{Delivery, Pending, StreamConsumer, StreamId};
 pub use supplier::{StakedEndpoint, SupplierEntry, SupplierStatus};

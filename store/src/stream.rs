@@ -1,10 +1,8 @@
 use std::{fmt, str::FromStr, time::Duration};
 
+use crate::{Store, StoreError, dedicated::Dedicated};
 use bytes::Bytes;
 use pocket_protocol::SupplierAddress;
-use redis::aio::MultiplexedConnection;
-
-use crate::{Store, StoreError};
 
 /// Id of a stream entry: milliseconds and a counter, ordered as Redis orders them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,7 +85,7 @@ pub struct StreamConsumer {
     store: Store,
     name: String,
     // Blocking reads hold up everything on their connection, hence one of their own.
-    connection: Option<MultiplexedConnection>,
+    connection: Dedicated,
     block: Duration,
 }
 
@@ -95,9 +93,9 @@ impl StreamConsumer {
     /// A consumer named `name`, which waits at most `block` for entries.
     pub fn new(store: Store, name: impl Into<String>, block: Duration) -> Self {
         Self {
+            connection: store.dedicated(block),
             store,
             name: name.into(),
-            connection: None,
             block,
         }
     }
@@ -152,7 +150,8 @@ impl StreamConsumer {
         self.store.script(&call).await
     }
 
-    /// Waits for new entries of any of `suppliers`, at most `count` of each. Nothing new is an empty answer.
+    /// Waits for new entries of any of `suppliers`, at most `count` of each. Nothing new is an empty answer. In a
+    /// Cluster only one supplier can be waited for.
     ///
     /// Cancel-safe in effect: what Redis handed out to an answer that nobody awaited stays pending,
     /// until [`Self::take_over`] brings it back.
@@ -176,22 +175,17 @@ impl StreamConsumer {
         for _ in &streams {
             read.arg(">");
         }
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.store.dedicated(self.block).await?,
-        };
-        let reply: Reply = match read.query_async(&mut connection).await {
+        let reply: Reply = match self.connection.query(&read).await {
             Ok(reply) => reply,
-            Err(error) if error.code() == Some("NOGROUP") => {
+            Err(StoreError::Refused(error)) if error.code() == Some("NOGROUP") => {
                 // Redis lost the group (flushed, or restored from an older copy).
                 for stream in &streams {
                     self.create_group(stream, &group).await?;
                 }
                 return Ok(Vec::new());
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
-        self.connection = Some(connection);
         let mut batches = Vec::new();
         for (stream, entries) in reply.unwrap_or_default() {
             let Some(position) = streams.iter().position(|known| *known == stream) else {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use pocket_protocol::{ComputeUnits, Height, ServiceId, SessionId, SupplierAddress};
 use pocket_smst::{Changes, Digest, NodeStore};
 use pocket_store::{
-    Lease, LeaseKind, Pending, PrivateRedis, PublisherConfig, RelayPublisher, SessionCommit, SessionRecord,
-    SessionState, Store, StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
+    Lease, LeaseKind, Pending, PrivateRedis, PublishGuard, PublisherConfig, RelayPublisher, SessionCommit,
+    SessionRecord, SessionState, Store, StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,7 @@ impl World {
     }
 }
 
-fn publisher<G: Send + 'static>(store: &Store) -> (RelayPublisher<G>, tokio::task::JoinHandle<()>) {
+fn publisher<G: PublishGuard>(store: &Store) -> (RelayPublisher<G>, tokio::task::JoinHandle<()>) {
     RelayPublisher::start(store.clone(), PublisherConfig::default(), CancellationToken::new())
 }
 
@@ -201,6 +201,7 @@ async fn commit_stores_tree_record_and_acknowledgement_together() {
         lease: &lease,
         record: &record,
         tree: Some(&tree),
+        base: None,
         acknowledged: &ids,
     };
     // Twice, as after a lost answer.
@@ -275,6 +276,7 @@ async fn former_owner_can_write_nothing() {
         lease: &old,
         record: &record,
         tree: None,
+        base: None,
         acknowledged: &[],
     };
     assert!(matches!(world.store.commit(&commit).await, Err(StoreError::Fenced)));
@@ -292,6 +294,75 @@ async fn former_owner_can_write_nothing() {
         .await
         .unwrap();
     assert_eq!(holder.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn instance_that_never_saw_its_lease_gets_it_anew() {
+    let world = World::new().await;
+    let unseen = world.lease("one").await.unwrap();
+    let seen = world.lease("one").await.unwrap();
+    assert!(matches!(world.store.renew(&unseen, TTL).await, Err(StoreError::Fenced)));
+    world.store.renew(&seen, TTL).await.unwrap();
+    assert!(world.lease("on").await.is_none());
+}
+
+#[tokio::test]
+async fn change_of_a_tree_that_redis_does_not_have_is_refused() {
+    let world = World::new().await;
+    let lease = world.lease("one").await.unwrap();
+    let record = record();
+    let change = |root: u8| Changes {
+        set: vec![(Digest::new([root; 48]), Bytes::from_static(b"node"))],
+        removed: Vec::new(),
+        root: Digest::new([root; 48]),
+    };
+    let (first, second, third) = (change(1), change(2), change(3));
+    let commit = |tree, base| SessionCommit {
+        lease: &lease,
+        record: &record,
+        tree: Some(tree),
+        base,
+        acknowledged: &[],
+    };
+    let store = &world.store;
+    store.commit(&commit(&first, None)).await.unwrap();
+    store.commit(&commit(&second, Some(&first.root))).await.unwrap();
+    // Again, as after a lost answer.
+    store.commit(&commit(&second, Some(&first.root))).await.unwrap();
+    for base in [None, Some(&first.root), Some(&third.root)] {
+        let refused = store.commit(&commit(&third, base)).await;
+        assert!(matches!(refused, Err(StoreError::Diverged)), "{refused:?}");
+    }
+    assert_eq!(store.tree(&supplier(), &record.session).count().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn user_with_a_password_works_with_what_it_may_and_no_more() {
+    let world = World::new().await;
+    let mut admin = redis::Client::open(world.redis.url())
+        .unwrap()
+        .get_multiplexed_async_connection()
+        .await
+        .unwrap();
+    let mut rules = redis::cmd("ACL");
+    rules
+        .arg("SETUSER")
+        .arg("miner")
+        .arg("on")
+        .arg(">p@ss")
+        .arg("~ha:*")
+        .arg("+@all");
+    rules.query_async::<()>(&mut admin).await.unwrap();
+    let at = |user: &str| world.redis.url().replace("redis://", &format!("redis://{user}@"));
+
+    let store = Store::new(StoreConfig::at(at("miner:p%40ss"))).unwrap();
+    store.heartbeat("one", TTL).await.unwrap();
+    let mut elsewhere = StoreConfig::at(at("miner:p%40ss"));
+    elsewhere.namespace.base = "other".to_owned();
+    let refused = Store::new(elsewhere).unwrap().heartbeat("one", TTL).await;
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+    let stranger = Store::new(StoreConfig::at(at("miner:wrong"))).unwrap().ping().await;
+    assert!(matches!(stranger, Err(StoreError::Refused(_))), "{stranger:?}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::fault::Fault;
 use crate::fleet::TWINS;
+use crate::redis::RedisKind;
 
 /// Kinds of faults.
 const KINDS: usize = 21;
@@ -15,14 +16,16 @@ const KINDS: usize = 21;
 /// A shuffled deck of faults, which is shuffled again when it is used up.
 pub struct Deck {
     rng: StdRng,
+    redis: RedisKind,
     kinds: Vec<usize>,
 }
 
 impl Deck {
-    /// The deck of a seed.
-    pub fn new(seed: u64) -> Self {
+    /// The deck of a seed, for this kind of Redis.
+    pub fn new(seed: u64, redis: RedisKind) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),
+            redis,
             kinds: Vec::new(),
         }
     }
@@ -46,12 +49,15 @@ impl Deck {
             0 => Fault::KillMiner(twin, self.time(0..1500), None),
             1 => Fault::KillMiner(twin, self.time(0..500), Some(self.rng.random())),
             2 => Fault::KillRelayer(twin, self.time(0..1000)),
-            3 => Fault::KillRedis(self.time(0..3000)),
+            3 => Fault::KillRedis(twin, self.time(0..3000)),
             4 => Fault::StopMiner(twin, self.time(0..500)),
             5 => Fault::StopRelayer(twin, self.time(0..500)),
             6 => Fault::PauseMiner(twin, self.time(200..6000)),
             7 => Fault::PauseRelayer(twin, self.time(200..3500)),
-            8 => Fault::PauseRedis(self.time(100..3500)),
+            8 => Fault::PauseRedis(twin, self.time(100..3500)),
+            // Between servers that take each other's place there is no connection to break.
+            9 | 10 if self.redis != RedisKind::Single => Fault::FailOver(twin),
+            11 | 12 if self.redis != RedisKind::Single => Fault::KillRedis(twin, self.time(0..1000)),
             9 => Fault::CutRedis,
             10 => Fault::ShutRedis(self.time(100..6500)),
             11 => Fault::FreezeRedis(self.time(100..6500)),
@@ -80,7 +86,7 @@ mod tests {
     #[test]
     fn seed_decides_the_faults() {
         let deal = |seed| {
-            let mut deck = Deck::new(seed);
+            let mut deck = Deck::new(seed, RedisKind::Single);
             (0..50).flat_map(|_| deck.deal()).collect::<Vec<_>>()
         };
         assert_eq!(deal(7), deal(7));
@@ -89,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_kind_comes_before_one_comes_again() {
-        let mut deck = Deck::new(1);
+        let mut deck = Deck::new(1, RedisKind::Single);
         let kinds: Vec<_> = (0..KINDS).map(|_| std::mem::discriminant(&deck.draw())).collect();
         let distinct = kinds.iter().collect::<std::collections::HashSet<_>>().len();
         // A miner is killed twice, under its name and under another; forced errors are claims' or proofs'.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::time::sleep;
 
 use crate::chain::Chain;
@@ -16,8 +15,10 @@ pub enum Fault {
     KillMiner(usize, Duration, Option<u32>),
     /// `kill -9`.
     KillRelayer(usize, Duration),
-    /// `kill -9`.
-    KillRedis(Duration),
+    /// `kill -9` of the server that has a supplier's keys; behind it another takes its place.
+    KillRedis(usize, Duration),
+    /// A replica takes the place of the primary that has a supplier's keys.
+    FailOver(usize),
     /// SIGTERM, and a new start.
     StopMiner(usize, Duration),
     /// SIGTERM, and a new start.
@@ -26,8 +27,8 @@ pub enum Fault {
     PauseMiner(usize, Duration),
     /// SIGSTOP, then SIGCONT.
     PauseRelayer(usize, Duration),
-    /// SIGSTOP, then SIGCONT.
-    PauseRedis(Duration),
+    /// SIGSTOP, then SIGCONT, of the server that has a supplier's keys.
+    PauseRedis(usize, Duration),
     /// All connections break.
     CutRedis,
     /// No connection comes through.
@@ -61,7 +62,12 @@ impl Fault {
     pub fn silences_redis(&self) -> bool {
         matches!(
             self,
-            Self::KillRedis(_) | Self::PauseRedis(_) | Self::CutRedis | Self::ShutRedis(_) | Self::FreezeRedis(_)
+            Self::KillRedis(..)
+                | Self::FailOver(_)
+                | Self::PauseRedis(..)
+                | Self::CutRedis
+                | Self::ShutRedis(_)
+                | Self::FreezeRedis(_)
         )
     }
 
@@ -106,7 +112,7 @@ impl Fault {
                 sleep(time).await;
                 process.resume()?;
             }
-            Self::KillRedis(_) | Self::PauseRedis(_) => return self.strike_redis(fleet).await,
+            Self::KillRedis(..) | Self::FailOver(_) | Self::PauseRedis(..) => return self.strike_redis(fleet).await,
             Self::RefuseTransactions(count) => chain.refuse(count),
             Self::BurstBlocks(count) => chain.burst(count),
             Self::StopBlocks(time) => {
@@ -124,16 +130,9 @@ impl Fault {
             return Ok(false);
         };
         match self {
-            Self::KillRedis(down) => {
-                redis.kill();
-                sleep(down).await;
-                redis.revive().await?;
-            }
-            Self::PauseRedis(time) => {
-                redis.signal(Signal::STOP)?;
-                sleep(time).await;
-                redis.signal(Signal::CONT)?;
-            }
+            Self::KillRedis(supplier, down) => redis.kill(supplier, down).await?,
+            Self::FailOver(supplier) => redis.fail_over(supplier).await?,
+            Self::PauseRedis(supplier, time) => redis.pause(supplier, time).await?,
             _ => {}
         }
         Ok(true)
@@ -217,12 +216,13 @@ impl fmt::Display for Fault {
                 write!(f, "miner {} killed, {back} after {}", n + 1, s(time))
             }
             Self::KillRelayer(n, time) => write!(f, "relayer {} killed, back after {}", n + 1, s(time)),
-            Self::KillRedis(time) => write!(f, "Redis killed, back after {}", s(time)),
+            Self::KillRedis(_, time) => write!(f, "Redis killed, back after {}", s(time)),
+            Self::FailOver(_) => write!(f, "Redis failed over"),
             Self::StopMiner(n, time) => write!(f, "miner {} stopped, back after {}", n + 1, s(time)),
             Self::StopRelayer(n, time) => write!(f, "relayer {} stopped, back after {}", n + 1, s(time)),
             Self::PauseMiner(n, time) => write!(f, "miner {} paused for {}", n + 1, s(time)),
             Self::PauseRelayer(n, time) => write!(f, "relayer {} paused for {}", n + 1, s(time)),
-            Self::PauseRedis(time) => write!(f, "Redis paused for {}", s(time)),
+            Self::PauseRedis(_, time) => write!(f, "Redis paused for {}", s(time)),
             Self::CutRedis => write!(f, "connections to Redis cut"),
             Self::ShutRedis(time) => write!(f, "Redis out of reach for {}", s(time)),
             Self::FreezeRedis(time) => write!(f, "Redis silent for {}", s(time)),

@@ -1,25 +1,27 @@
 //! Two relayers, two miners and what they work with.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use pocket_devnet::Actor;
-use pocket_store::PrivateRedis;
-use rustix::process::Signal;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::backend::Backend;
 use crate::chain::Chain;
-use crate::process::{self, Process};
+use crate::process::Process;
 use crate::proxy::Proxy;
+use crate::redis::{Redis, RedisKind};
 
 /// Longest wait for a port to be listened on.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A port that nobody has.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// Services that are served, each by the application of the same place: `app1`, `app2`, …
 pub const SERVICES: [&str; 3] = ["svc-http", "svc-ws", "svc-grpc"];
@@ -40,45 +42,19 @@ pub struct Fleet {
     _backend: Backend,
 }
 
-/// A Redis that comes back where it was, with what it had confirmed.
-pub struct Redis {
-    server: Option<PrivateRedis>,
-    port: u16,
-    folder: PathBuf,
-}
-
-impl Redis {
-    /// Ends it at once.
-    pub fn kill(&mut self) {
-        self.server = None;
-    }
-
-    /// Starts it again.
-    pub async fn revive(&mut self) -> anyhow::Result<()> {
-        self.server = Some(PrivateRedis::start_on(self.port, &self.folder, true).await?);
-        Ok(())
-    }
-
-    /// Holds it where it stands, or lets it go on.
-    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        self.server
-            .as_ref()
-            .map_or(Ok(()), |server| process::send(server.process_id(), signal))
-    }
-}
-
 impl Fleet {
     /// Starts everything; files and logs go to `folder`.
-    pub async fn start(program: &Path, chain: &Chain, folder: &Path) -> anyhow::Result<Self> {
+    pub async fn start(program: &Path, kind: RedisKind, chain: &Chain, folder: &Path) -> anyhow::Result<Self> {
         let redis_folder = folder.join("redis");
         std::fs::create_dir_all(&redis_folder)?;
-        let redis = PrivateRedis::start(&redis_folder, true).await?;
+        let redis = Redis::start(kind, &redis_folder).await?;
         let backend = Backend::start().await?;
-        let to_redis = Proxy::to((Ipv4Addr::LOCALHOST, redis.port()).into()).await?;
+        // Servers that take each other's place are found by their own addresses.
+        let to_redis = Proxy::to(redis.address().unwrap_or(NOWHERE)).await?;
         let to_chain = [Proxy::to(chain.rpc()?).await?, Proxy::to(chain.grpc()?).await?];
 
         write_keys(&folder.join("keys.yaml"))?;
-        let common = common(folder, &to_redis, &to_chain);
+        let common = common(folder, &redis.url(to_redis.address()), &to_chain);
         let addresses = [free_address()?, free_address()?];
         let mut relayers = Vec::new();
         for (number, address) in (1..).zip(addresses) {
@@ -96,11 +72,7 @@ impl Fleet {
             )?);
         }
         let fleet = Self {
-            redis: Mutex::new(Redis {
-                port: redis.port(),
-                server: Some(redis),
-                folder: redis_folder,
-            }),
+            redis: Mutex::new(redis),
             miners: twins(miners)?,
             relayers: twins(relayers)?,
             to_redis,
@@ -180,9 +152,9 @@ fn write_keys(path: &Path) -> anyhow::Result<()> {
     Ok(std::fs::write(path, text)?)
 }
 
-fn common(folder: &Path, redis: &Proxy, chain: &[Proxy; 2]) -> String {
+fn common(folder: &Path, redis: &str, chain: &[Proxy; 2]) -> String {
     format!(
-        "redis: {{ url: \"redis://{}\" }}
+        "redis: {{ url: \"{redis}\" }}
 pocket_node:
   query_node_rpc_url: http://{}
   query_node_grpc_url: {}
@@ -193,7 +165,6 @@ metrics: {{ enabled: false }}
 pprof: {{ enabled: false }}
 logging: {{ level: info, format: text }}
 ",
-        redis.address(),
         chain[0].address(),
         chain[1].address(),
         folder.display()

@@ -12,8 +12,10 @@ mod fault;
 mod fleet;
 mod process;
 mod proxy;
+mod redis;
 mod run;
 mod traffic;
 mod verdict;
 
+pub use redis::RedisKind;
 pub use run::{Outcome, Settings, run};

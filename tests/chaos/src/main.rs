@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
-use pocket_chaos::{Outcome, Settings, run};
+use pocket_chaos::{Outcome, RedisKind, Settings, run};
 
 /// Break a fleet of relayers and miners in every way, and check on the chain that nothing is lost.
 #[derive(Parser)]
@@ -18,6 +18,9 @@ struct Arguments {
     /// Sessions with faults.
     #[arg(long, default_value_t = 200)]
     rounds: u64,
+    /// The only kind of Redis; without it most rounds have a single one, and the last failing primaries.
+    #[arg(long, value_enum)]
+    redis: Option<RedisKind>,
     /// Milliseconds from block to block.
     #[arg(long, default_value_t = 150)]
     block_time: u64,
@@ -49,25 +52,47 @@ async fn play(arguments: Arguments) -> anyhow::Result<Outcome> {
     anyhow::ensure!(program.exists(), "{} is not built", program.display());
     let seed = arguments.seed.unwrap_or_else(|| rand::random::<u32>().into());
     let mut folder = tempfile::Builder::new().prefix("chaos-").tempdir()?;
-    let settings = Settings {
-        program,
-        folder: folder.path().to_owned(),
-        seed,
-        rounds: arguments.rounds,
-        block_time: Duration::from_millis(arguments.block_time),
-        ..Settings::default()
-    };
     println!(
         "seed {seed}, {} rounds, logs in {}",
-        settings.rounds,
-        settings.folder.display()
+        arguments.rounds,
+        folder.path().display()
     );
     let started = Instant::now();
-    let outcome = run(&settings, |line| println!("{line}")).await;
-    let failed = !matches!(outcome, Ok(Outcome { failed: 0, .. }));
-    folder.disable_cleanup(arguments.keep || failed);
-    let outcome = outcome.with_context(|| format!("seed {seed}"))?;
+    let mut sum = Outcome::default();
+    for (redis, rounds) in phases(arguments.redis, arguments.rounds) {
+        println!("Redis: {redis:?}");
+        let settings = Settings {
+            program: program.clone(),
+            folder: folder.path().join(format!("{redis:?}").to_lowercase()),
+            redis,
+            seed,
+            rounds,
+            block_time: Duration::from_millis(arguments.block_time),
+            ..Settings::default()
+        };
+        std::fs::create_dir(&settings.folder)?;
+        let outcome = run(&settings, |line| println!("{line}")).await;
+        let failed = !matches!(outcome, Ok(Outcome { failed: 0, .. }));
+        folder.disable_cleanup(arguments.keep || failed || sum.failed > 0);
+        let outcome = outcome.with_context(|| format!("seed {seed}"))?;
+        sum.passed += outcome.passed;
+        sum.failed += outcome.failed;
+    }
     println!("seed {seed}, {} s", started.elapsed().as_secs());
-    println!("{} passed, {} failed", outcome.passed, outcome.failed);
-    Ok(outcome)
+    println!("{} passed, {} failed", sum.passed, sum.failed);
+    Ok(sum)
+}
+
+/// Kinds of Redis with their rounds.
+fn phases(only: Option<RedisKind>, rounds: u64) -> Vec<(RedisKind, u64)> {
+    if let Some(only) = only {
+        return vec![(only, rounds)];
+    }
+    let each = rounds / 7;
+    let all = [
+        (RedisKind::Single, rounds - 2 * each),
+        (RedisKind::Sentinel, each),
+        (RedisKind::Cluster, each),
+    ];
+    all.into_iter().filter(|(_, rounds)| *rounds > 0).collect()
 }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use pocket_devnet::Localnet;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -16,6 +17,7 @@ use crate::chain::Chain;
 use crate::deck::Deck;
 use crate::fault::Fault;
 use crate::fleet::{Fleet, SERVICES, SUPPLIERS};
+use crate::redis::RedisKind;
 use crate::traffic::Traffic;
 use crate::verdict::{Verdict, judge};
 
@@ -32,6 +34,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// For configurations, logs and Redis' files.
     pub folder: PathBuf,
+    /// What relayers and miners share.
+    pub redis: RedisKind,
     /// Decides the faults and their moments.
     pub seed: u64,
     /// Sessions with faults.
@@ -52,6 +56,7 @@ impl Default for Settings {
         Self {
             program: PathBuf::new(),
             folder: PathBuf::new(),
+            redis: RedisKind::Single,
             seed: 0,
             rounds: 200,
             block_time: Duration::from_millis(150),
@@ -87,13 +92,13 @@ pub async fn run(settings: &Settings, mut tell: impl FnMut(&str)) -> anyhow::Res
         ..Localnet::default()
     };
     let chain = Arc::new(Chain::start(&localnet, settings.block_time).await?);
-    let fleet = Arc::new(Fleet::start(&settings.program, &chain, &settings.folder).await?);
+    let fleet = Arc::new(Fleet::start(&settings.program, settings.redis, &chain, &settings.folder).await?);
     let book = Arc::<Book>::default();
     let mut rng = StdRng::seed_from_u64(settings.seed);
     let mut rounds = Rounds {
         first: chain.height() / settings.session_blocks as i64 + 1,
         settings,
-        deck: Deck::new(settings.seed),
+        deck: Deck::new(settings.seed, settings.redis),
         chain: chain.clone(),
         fleet: fleet.clone(),
         book: book.clone(),
@@ -172,7 +177,9 @@ impl Rounds<'_> {
                 self.loud_until = Some(Instant::now() + delay + QUIET);
             }
             let (fleet, chain, strikes) = (self.fleet.clone(), self.chain.clone(), self.strikes.clone());
-            striking.spawn(strike(fault, delay, fleet, chain, strikes));
+            let runtime = Handle::current();
+            // The futures of Redis' servers do not move between threads.
+            striking.spawn_blocking(move || runtime.block_on(strike(fault, delay, &fleet, &chain, &strikes)));
         }
     }
 
@@ -263,13 +270,7 @@ impl Rounds<'_> {
     }
 }
 
-async fn strike(
-    fault: Fault,
-    delay: Duration,
-    fleet: Arc<Fleet>,
-    chain: Arc<Chain>,
-    strikes: Strikes,
-) -> anyhow::Result<()> {
+async fn strike(fault: Fault, delay: Duration, fleet: &Fleet, chain: &Chain, strikes: &Strikes) -> anyhow::Result<()> {
     sleep(delay).await;
     let from = chain.height();
     let place = {
@@ -277,7 +278,7 @@ async fn strike(
         strikes.push((from, i64::MAX, fault.to_string()));
         strikes.len() - 1
     };
-    let struck = fault.strike(&fleet, &chain).await?;
+    let struck = fault.strike(fleet, chain).await?;
     let mut strikes = strikes.lock();
     strikes[place].1 = chain.height();
     if !struck {

@@ -42,7 +42,7 @@ pub use miner::{
 };
 pub use relayer::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,
-    FailBehavior, HeaderName, HttpTransportConfig, PoolProfile, RelayMeterConfig, RelayerConfig,
+    FailBehavior, HeaderName, HttpTransportConfig, PoolProfile, RelayLogConfig, RelayMeterConfig, RelayerConfig,
     ResponseCompressionConfig, RpcType, ServiceConfig, SimulationConfig, SimulationIdentity, TimeoutProfile,
     ValidationMode,
 };

@@ -1,6 +1,7 @@
 //! The relayer's configuration.
 
 mod backend;
+mod relay_log;
 mod service;
 mod simulation;
 mod transport;
@@ -13,6 +14,7 @@ use pocket_protocol::{AppAddress, ServiceId};
 pub use self::backend::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, HeaderName, RpcType,
 };
+pub use self::relay_log::RelayLogConfig;
 pub use self::service::{ServiceConfig, ValidationMode};
 pub use self::simulation::{SimulationConfig, SimulationIdentity};
 pub use self::transport::{HttpTransportConfig, PoolProfile, ResponseCompressionConfig, TimeoutProfile};
@@ -53,6 +55,8 @@ pub struct RelayerConfig {
     pub logging: LoggingConfig,
     /// `relay_meter`.
     pub relay_meter: RelayMeterConfig,
+    /// `relay_log`; `None` without `dir`. Ours alone.
+    pub relay_log: Option<RelayLogConfig>,
     /// `http_transport`.
     pub http_transport: HttpTransportConfig,
     /// `response_compression`.
@@ -121,6 +125,7 @@ impl Section for RelayerConfig {
             cache_warmup: fields.section("cache_warmup", CacheWarmupConfig::read),
             logging: fields.section("logging", LoggingConfig::read),
             relay_meter: fields.section("relay_meter", RelayMeterConfig::read),
+            relay_log: fields.section("relay_log", relay_log::read),
             http_transport,
             response_compression: fields.section("response_compression", ResponseCompressionConfig::read),
             timeout_profiles,

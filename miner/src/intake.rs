@@ -105,13 +105,12 @@ impl Worker {
             }
             return Ok(session);
         }
-        let tree = match session.tree.take() {
-            Some(tree) => tree,
-            None => {
-                let (tree, live_root) = self.open_tree(&session.record).await?;
-                session.live_root = live_root;
-                tree
-            }
+        let tree = if let Some(tree) = session.tree.take() {
+            tree
+        } else {
+            let (tree, live_root) = self.open_tree(&session.record).await?;
+            session.live_root = live_root;
+            tree
         };
         let units = match session.units_per_relay {
             Some(units) => units,

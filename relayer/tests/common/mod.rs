@@ -43,6 +43,8 @@ pub struct WorldConfig {
     pub chain_is_away: bool,
     pub redis_is_away: bool,
     pub publisher: PublisherConfig,
+    /// Redis writes to disk before it answers, and so has everything again after a restart.
+    pub redis_persists: bool,
 }
 
 impl Default for WorldConfig {
@@ -60,6 +62,7 @@ impl Default for WorldConfig {
                 flush_timeout: Duration::from_millis(300),
                 ..PublisherConfig::default()
             },
+            redis_persists: false,
         }
     }
 }
@@ -68,12 +71,15 @@ pub struct World {
     pub devnet: Devnet,
     redis: Option<PrivateRedis>,
     redis_port: u16,
+    redis_persists: bool,
     pub store: Store,
     pub chain: ChainClient,
     pub feed: BlockFeed,
     pub backend: Backend,
     pub registry: Registry,
     pub folder: TempDir,
+    /// The relayer's configuration.
+    pub yaml: String,
     relayer: Option<RunningRelayer>,
     following: JoinHandle<()>,
     stop: CancellationToken,
@@ -104,7 +110,7 @@ impl World {
         .await
         .unwrap();
         devnet.advance_to(3);
-        let redis = PrivateRedis::start(folder.path(), false).await.unwrap();
+        let redis = PrivateRedis::start(folder.path(), config.redis_persists).await.unwrap();
         let backend = Backend::start().await;
 
         let (rpc_url, grpc_url) = if config.chain_is_away {
@@ -150,6 +156,7 @@ impl World {
         let world = Self {
             devnet,
             redis_port: redis.port(),
+            redis_persists: config.redis_persists,
             redis: Some(redis),
             store,
             chain,
@@ -157,6 +164,7 @@ impl World {
             backend,
             registry,
             folder,
+            yaml,
             relayer: Some(relayer),
             following,
             stop,
@@ -222,13 +230,22 @@ impl World {
         self.redis = None;
     }
 
-    /// An empty Redis at the old one's address.
+    /// Another Redis at the old one's address, empty unless it persists.
     pub async fn start_redis_again(&mut self) {
         self.redis = Some(
-            PrivateRedis::start_on(self.redis_port, self.folder.path(), false)
+            PrivateRedis::start_on(self.redis_port, self.folder.path(), self.redis_persists)
                 .await
                 .unwrap(),
         );
+    }
+
+    pub async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        watched::connect(self.redis.as_ref().unwrap()).await
+    }
+
+    /// What Redis holds for a supplier now.
+    pub async fn in_redis(&self, supplier: &str) -> Vec<pocket_proto::pocket::ha::MinedRelayMessage> {
+        watched::stream(self.redis.as_ref().unwrap(), &self.store, supplier).await
     }
 
     /// Waits until Redis holds this many relays for `supplier1`.

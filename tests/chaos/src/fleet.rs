@@ -58,7 +58,8 @@ impl Fleet {
         let addresses = [free_address()?, free_address()?];
         let mut relayers = Vec::new();
         for (number, address) in (1..).zip(addresses) {
-            let config = format!("{common}{}", relayer(address, &backend.url()));
+            let log = folder.join(format!("relayer-{number}-relays"));
+            let config = format!("{common}{}", relayer(address, &backend.url(), &log));
             relayers.push(program_of(program, "relayer", number, folder, &config)?);
         }
         let mut miners = Vec::new();
@@ -171,16 +172,23 @@ logging: {{ level: info, format: text }}
     )
 }
 
-fn relayer(address: SocketAddr, backend: &str) -> String {
-    let mut text = format!("health_check: {{ enabled: false }}\nlisten_addr: {address}\n{EAGER}services:\n");
+/// A relayer that promises the most: it answers what it has verified and written down.
+fn relayer(address: SocketAddr, backend: &str, log: &Path) -> String {
+    let mut text = format!(
+        "health_check: {{ enabled: false }}
+listen_addr: {address}
+default_validation_mode: eager
+relay_log: {{ dir: {}, max_outage_seconds: 15 }}
+services:
+",
+        log.display()
+    );
     for service in SERVICES {
         text += &format!("  {service}: {{ backends: {{ jsonrpc: {{ url: {backend} }} }} }}\n");
     }
     text
 }
 
-/// An optimistic service may answer what it cannot verify before it dies.
-const EAGER: &str = "default_validation_mode: eager\n";
 /// Leases that a dead miner does not hold longer than these short sessions can bear.
 const MINER: &str = "supplier_claiming: { claim_ttl_seconds: 3, renew_rate_seconds: 1 }\n";
 

@@ -8,6 +8,7 @@
 
 mod announce;
 mod claim;
+mod draining;
 mod error;
 mod intake;
 pub mod lifecycle;

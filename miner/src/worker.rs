@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pocket_protocol::{Height, SessionId, SupplierAddress, Windows};
 use pocket_query::QueryError;
-use pocket_store::{Lease, SessionState, StreamId};
+use pocket_store::{Lease, SessionState};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::claim::{Due, Finding, claim};
+use crate::draining::Draining;
 use crate::error::WorkError;
 use crate::lifecycle::{Effect, Event, step};
 use crate::patience::Outages;
 use crate::proof::prove;
 use crate::reader::Reader;
 use crate::session::Session;
-use crate::silence::Silences;
 use crate::{Deps, Settings, registry};
 
 /// Between two looks at sessions that wait for something else than a block.
@@ -37,11 +37,9 @@ pub(crate) struct Worker {
     pub lease: Lease,
     pub cancel: CancellationToken,
     pub sessions: HashMap<SessionId, Session>,
-    /// By session end: the stream's last entry at a moment when no relayer could add another.
-    drained_at: HashMap<Height, StreamId>,
+    pub draining: Draining,
     jobs: JoinSet<Vec<(SessionId, Finding)>>,
     pub outages: Outages,
-    silences: Silences,
     registry_at: Option<Instant>,
 }
 
@@ -60,10 +58,9 @@ impl Worker {
             lease,
             cancel,
             sessions: HashMap::new(),
-            drained_at: HashMap::new(),
+            draining: Draining::default(),
             jobs: JoinSet::new(),
             outages: Outages::default(),
-            silences: Silences::default(),
             registry_at: None,
         }
     }
@@ -107,8 +104,13 @@ impl Worker {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
                 Some(found) = self.jobs.join_next() => {
-                    for (session, finding) in found.map_err(|_| WorkError::Panicked)? {
-                        self.learn(&session, finding).await?;
+                    let mut found = Some(found);
+                    // Of many that end together all are heard before it is looked what is next.
+                    while let Some(findings) = found {
+                        for (session, finding) in findings.map_err(|_| WorkError::Panicked)? {
+                            self.learn(&session, finding).await?;
+                        }
+                        found = self.jobs.try_join_next();
                     }
                     self.at_height(self.deps.feed.height()).await?;
                 }
@@ -155,6 +157,7 @@ impl Worker {
     async fn at_height(&mut self, height: Height) -> Result<(), WorkError> {
         let (mut claims, mut proofs, mut over) = (Vec::new(), Vec::new(), Vec::new());
         self.find_windows(height).await;
+        let sight = self.look_for_drained(height).await?;
         for id in self.sessions.keys().cloned().collect::<Vec<_>>() {
             let session = self.session_mut(&id);
             let Some(windows) = session.windows else {
@@ -164,7 +167,8 @@ impl Worker {
                 continue;
             }
             session.again_at = None;
-            let drained = self.is_drained(&id, height, &windows).await?;
+            let end = self.sessions[&id].record.end;
+            let drained = sight.is_some_and(|sight| self.draining.is_over(end, height, &windows, &sight));
             let effect = self
                 .apply(
                     &id,
@@ -188,8 +192,8 @@ impl Worker {
         }
         self.start_jobs(claims, proofs);
         self.settle(over).await?;
-        self.drained_at
-            .retain(|end, _| self.sessions.values().any(|session| session.record.end == *end));
+        self.draining
+            .keep(|end| self.sessions.values().any(|session| session.record.end == end));
         let active = self
             .sessions
             .values()
@@ -227,60 +231,6 @@ impl Worker {
     pub(crate) async fn ask<T>(&self, answer: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
         let late = |_| Err(QueryError::Unavailable("no answer in time".to_owned()));
         tokio::time::timeout(CHAIN_PATIENCE, answer).await.unwrap_or_else(late)
-    }
-
-    /// Whether every relay of the session that was ever answered is in its tree: all live relayers said
-    /// that they are done with it, and the stream is read up to what was its last entry then.
-    async fn is_drained(&mut self, id: &SessionId, height: Height, windows: &Windows) -> Result<bool, WorkError> {
-        let session = &self.sessions[id];
-        let end = session.record.end;
-        if session.record.state != SessionState::Active || height < windows.claim_open {
-            return Ok(false);
-        }
-        if !self.drained_at.contains_key(&end) {
-            if !self.outages.are_over() {
-                return Ok(false);
-            }
-            if !self.relayers_are_past(end).await? {
-                return Ok(false);
-            }
-            match self.deps.store.last_entry(&self.supplier).await {
-                Ok(last) => self.drained_at.insert(end, last),
-                Err(error) if error.is_transient() => return Ok(false),
-                Err(error) => return Err(error.into()),
-            };
-        }
-        // Entries are deleted when a tree holds them, so the oldest one tells, whoever read which.
-        match self.deps.store.oldest_entry(&self.supplier).await {
-            Ok(oldest) => Ok(oldest.is_none_or(|oldest| oldest > self.drained_at[&end])),
-            Err(error) if error.is_transient() => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Whether no relayer has or takes a relay of a session that ends at `end`.
-    async fn relayers_are_past(&mut self, end: Height) -> Result<bool, WorkError> {
-        let relayers = match self.deps.store.relayers().await {
-            Ok(relayers) => relayers,
-            Err(error) if error.is_transient() => {
-                self.outages.note();
-                return Ok(false);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let dead = self.silences.note(relayers.silent, std::time::Instant::now());
-        if !dead.is_empty() {
-            tracing::warn!(?dead, "relayers ended without a farewell");
-            if let Err(error) = self.deps.store.forget_relayers(&dead).await {
-                tracing::debug!(%error, "silent relayers are forgotten later");
-            }
-        }
-        let open = relayers.live.iter().find(|(_, mark)| mark.open_from <= end);
-        let open = open.map(|(relayer, _)| relayer.as_str()).or(self.silences.awaited());
-        if let Some(relayer) = open {
-            tracing::debug!(%end, relayer, "a relayer is not done with the session yet");
-        }
-        Ok(open.is_none())
     }
 
     pub(crate) fn session_mut(&mut self, id: &SessionId) -> &mut Session {

@@ -94,16 +94,12 @@ async fn live_with_death(world: &mut World, relayer: &mut Relayer, steps: usize)
     let (second, ()) = tokio::join!(successor, life);
     assert_eq!(world.state(&part).await, "proved", "after a death at step {steps}");
     assert_same_claim_and_proof(world, &part);
-    match second {
-        Some(second) => {
-            second.stop().await;
-            true
-        }
-        None => {
-            world.expire_leases("supplier1").await;
-            false
-        }
+    let is_dead = second.is_some();
+    if let Some(second) = second {
+        second.stop().await;
     }
+    world.expire_leases("supplier1").await;
+    is_dead
 }
 
 /// Every nth step, from the first of this test on, until a life has no more of them.

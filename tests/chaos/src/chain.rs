@@ -48,7 +48,7 @@ pub struct Chain {
     usual: Duration,
     heights: watch::Receiver<i64>,
     fates: Arc<Mutex<BTreeMap<(String, String), Fate>>>,
-    _producing: AbortOnDropHandle<()>,
+    producing: AbortOnDropHandle<()>,
 }
 
 impl Chain {
@@ -69,7 +69,7 @@ impl Chain {
             usual: block_time,
             heights,
             fates,
-            _producing: AbortOnDropHandle::new(producing),
+            producing: AbortOnDropHandle::new(producing),
         })
     }
 
@@ -146,7 +146,7 @@ impl Chain {
 
     /// Ends the node.
     pub async fn shutdown(self) {
-        drop(self._producing);
+        drop(self.producing);
         if let Some(devnet) = Arc::into_inner(self.devnet) {
             devnet.shutdown().await;
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::chain::Chain;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, start_miner};
+use crate::proxy::Proxy;
 
 /// One thing that goes wrong. Numbers name twins from 0; durations tell how long it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl Fault {
                 };
                 miner.terminate().await?;
                 sleep(down).await;
-                fleet.start_miner(&mut miner, number, &[], None)?;
+                start_miner(&mut miner, number, &[], None)?;
             }
             Self::KillRelayer(number, down) | Self::StopRelayer(number, down) => {
                 let Ok(mut relayer) = fleet.relayers[number].try_lock() else {
@@ -139,43 +140,37 @@ impl Fault {
     }
 
     async fn strike_connections(self, fleet: &Fleet) {
-        let (redis, chain) = (std::slice::from_ref(&fleet.to_redis), &fleet.to_chain[..]);
+        let redis = std::slice::from_ref(&fleet.to_redis);
+        let chain = &fleet.to_chain[..];
         match self {
-            Self::CutRedis => redis.iter().for_each(|proxy| proxy.cut()),
-            Self::CutChain => chain.iter().for_each(|proxy| proxy.cut()),
-            Self::ShutRedis(time) | Self::ShutChain(time) => {
-                let proxies = if matches!(self, Self::ShutRedis(_)) {
-                    redis
-                } else {
-                    chain
-                };
-                proxies.iter().for_each(|proxy| proxy.shut(true));
-                sleep(time).await;
-                proxies.iter().for_each(|proxy| proxy.shut(false));
-            }
-            Self::FreezeRedis(time) | Self::FreezeChain(time) => {
-                let proxies = if matches!(self, Self::FreezeRedis(_)) {
-                    redis
-                } else {
-                    chain
-                };
-                proxies.iter().for_each(|proxy| proxy.freeze(true));
-                sleep(time).await;
-                proxies.iter().for_each(|proxy| proxy.freeze(false));
-            }
-            Self::DelayRedis(delay, time) | Self::DelayChain(delay, time) => {
-                let proxies = if matches!(self, Self::DelayRedis(..)) {
-                    redis
-                } else {
-                    chain
-                };
-                proxies.iter().for_each(|proxy| proxy.delay(delay));
-                sleep(time).await;
-                proxies.iter().for_each(|proxy| proxy.delay(Duration::ZERO));
-            }
+            Self::CutRedis => each(redis, Proxy::cut),
+            Self::CutChain => each(chain, Proxy::cut),
+            Self::ShutRedis(time) => during(time, redis, Proxy::shut).await,
+            Self::ShutChain(time) => during(time, chain, Proxy::shut).await,
+            Self::FreezeRedis(time) => during(time, redis, Proxy::freeze).await,
+            Self::FreezeChain(time) => during(time, chain, Proxy::freeze).await,
+            Self::DelayRedis(delay, time) => during(time, redis, late(delay)).await,
+            Self::DelayChain(delay, time) => during(time, chain, late(delay)).await,
             _ => {}
         }
     }
+}
+
+fn each(proxies: &[Proxy], change: impl Fn(&Proxy)) {
+    for proxy in proxies {
+        change(proxy);
+    }
+}
+
+/// Makes connections bad for a time.
+async fn during(time: Duration, proxies: &[Proxy], change: impl Fn(&Proxy, bool)) {
+    each(proxies, |proxy| change(proxy, true));
+    sleep(time).await;
+    each(proxies, |proxy| change(proxy, false));
+}
+
+fn late(delay: Duration) -> impl Fn(&Proxy, bool) {
+    move |proxy, is_late| proxy.delay(if is_late { delay } else { Duration::ZERO })
 }
 
 async fn kill_miner(
@@ -190,7 +185,7 @@ async fn kill_miner(
     };
     miner.kill().await?;
     sleep(down).await;
-    fleet.start_miner(&mut miner, number, environment, name)?;
+    start_miner(&mut miner, number, environment, name)?;
     Ok(true)
 }
 
@@ -200,10 +195,10 @@ async fn force_errors(fleet: &Fleet, number: usize, switch: &str, time: Duration
         return Ok(false);
     };
     miner.kill().await?;
-    fleet.start_miner(&mut miner, number, &[(switch, "true")], None)?;
+    start_miner(&mut miner, number, &[(switch, "true")], None)?;
     sleep(time).await;
     miner.kill().await?;
-    fleet.start_miner(&mut miner, number, &[], None)?;
+    start_miner(&mut miner, number, &[], None)?;
     Ok(true)
 }
 

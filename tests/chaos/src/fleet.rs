@@ -83,7 +83,7 @@ impl Fleet {
         };
         for number in 0..TWINS {
             fleet.relayers[number].lock().await.start(&[], &[])?;
-            fleet.start_miner(&mut *fleet.miners[number].lock().await, number, &[], None)?;
+            start_miner(&mut *fleet.miners[number].lock().await, number, &[], None)?;
         }
         for address in addresses {
             until_open(address).await?;
@@ -94,19 +94,6 @@ impl Fleet {
     /// Where relays are sent.
     pub fn addresses(&self) -> [SocketAddr; TWINS] {
         self.addresses
-    }
-
-    /// Starts a miner, under the name it always has or another one.
-    pub fn start_miner(
-        &self,
-        miner: &mut Process,
-        number: usize,
-        environment: &[(&str, &str)],
-        name: Option<u32>,
-    ) -> anyhow::Result<()> {
-        let name = name.map_or(String::new(), |name| format!("-{name}"));
-        let name = ["--consumer-name".to_owned(), format!("miner-{}{name}", number + 1)];
-        miner.start(environment, &name)
     }
 
     /// Processes that ended though nobody ended them.
@@ -129,6 +116,18 @@ impl Fleet {
         }
         Ok(())
     }
+}
+
+/// Starts a miner, under the name it always has or another one.
+pub fn start_miner(
+    miner: &mut Process,
+    number: usize,
+    environment: &[(&str, &str)],
+    name: Option<u32>,
+) -> anyhow::Result<()> {
+    let name = name.map_or(String::new(), |name| format!("-{name}"));
+    let name = ["--consumer-name".to_owned(), format!("miner-{}{name}", number + 1)];
+    miner.start(environment, &name)
 }
 
 fn twins(processes: Vec<Process>) -> anyhow::Result<[Mutex<Process>; TWINS]> {
@@ -184,7 +183,7 @@ services:
         log.display()
     );
     for service in SERVICES {
-        text += &format!("  {service}: {{ backends: {{ jsonrpc: {{ url: {backend} }} }} }}\n");
+        text.extend(["  ", service, ": { backends: { jsonrpc: { url: ", backend, " } } }\n"]);
     }
     text
 }

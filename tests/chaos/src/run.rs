@@ -108,7 +108,7 @@ pub async fn run(settings: &Settings, mut tell: impl FnMut(&str)) -> anyhow::Res
         outcome: Outcome::default(),
     };
     chain.until(rounds.start(0)).await;
-    let traffic = Traffic::start(&chain, &fleet.addresses(), &book, &mut rng).await?;
+    let traffic = Traffic::start(&chain, &fleet.addresses(), &book, &mut rng)?;
     let mut striking = JoinSet::new();
     for round in 0..settings.rounds {
         chain.until(rounds.start(round)).await;

@@ -50,12 +50,7 @@ pub struct Traffic {
 
 impl Traffic {
     /// Starts sending.
-    pub async fn start(
-        chain: &Chain,
-        relayers: &[SocketAddr],
-        book: &Arc<Book>,
-        rng: &mut StdRng,
-    ) -> anyhow::Result<Self> {
+    pub fn start(chain: &Chain, relayers: &[SocketAddr], book: &Arc<Book>, rng: &mut StdRng) -> anyhow::Result<Self> {
         let node = NodeConfig::new(format!("http://{}", chain.rpc()?), format!("http://{}", chain.grpc()?));
         let node = ChainClient::new(node)?;
         let end_feed = CancellationToken::new();

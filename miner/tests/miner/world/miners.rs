@@ -70,7 +70,7 @@ impl World {
             tx: TxSender::new(chain.clone(), keys.clone(), TxConfig::default()),
             chain,
             feed,
-            store: Store::new(StoreConfig::at(format!("redis://127.0.0.1:{}", redis_port))).unwrap(),
+            store: Store::new(StoreConfig::at(format!("redis://127.0.0.1:{redis_port}"))).unwrap(),
             keys,
             metrics: Metrics::register(&registry).unwrap(),
         };

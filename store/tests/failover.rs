@@ -9,8 +9,8 @@ use bytes::Bytes;
 use pocket_protocol::{AppAddress, ComputeUnits, Height, SessionId, SupplierAddress};
 use pocket_smst::{Changes, Digest};
 use pocket_store::{
-    Lease, LeaseKind, Pending, PrivateCluster, PrivateSentinel, PublisherConfig, RelayPublisher, SessionCommit,
-    SessionRecord, Store, StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
+    BlockEvent, Lease, LeaseKind, Pending, PrivateCluster, PrivateSentinel, PublisherConfig, RelayPublisher,
+    SessionCommit, SessionRecord, Store, StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -282,6 +282,11 @@ async fn everything_works_after_a_swap(world: World) {
         .unwrap();
     let marks = patiently(async || store.watermarks().await).await.unwrap();
     assert_eq!(marks, [("r".to_owned(), mark)]);
+
+    let used = patiently(async || store.info("used_memory").await).await.unwrap();
+    assert!(used.is_some_and(|used| used.split(' ').all(|bytes| bytes.parse::<u64>().is_ok())));
+    let block = BlockEvent::new(Height(1), &[1; 32], time::OffsetDateTime::UNIX_EPOCH);
+    patiently(async || store.publish_block(&block).await).await.unwrap();
 
     append(store, "relay").await;
     let batch = loop {

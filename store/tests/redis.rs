@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pocket_protocol::{ComputeUnits, Height, ServiceId, SessionId, SupplierAddress};
 use pocket_smst::{Changes, Digest, NodeStore};
 use pocket_store::{
-    Lease, LeaseKind, Pending, PrivateRedis, PublishGuard, PublisherConfig, RelayPublisher, SessionCommit,
+    BlockEvent, Lease, LeaseKind, Pending, PrivateRedis, PublishGuard, PublisherConfig, RelayPublisher, SessionCommit,
     SessionRecord, SessionState, Store, StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
 };
 use tokio_util::sync::CancellationToken;
@@ -345,18 +345,32 @@ async fn user_with_a_password_works_with_what_it_may_and_no_more() {
         .await
         .unwrap();
     let mut rules = redis::cmd("ACL");
-    rules
-        .arg("SETUSER")
-        .arg("miner")
-        .arg("on")
-        .arg(">p@ss")
-        .arg("~ha:*")
-        .arg("+@all");
+    // What docs/operators.md tells to grant.
+    let granted = "~ha:* ~{ha:* &ha:* +@all -@admin -@dangerous +info +role";
+    rules.arg("SETUSER").arg("miner").arg("on").arg(">p@ss");
+    rules.arg(granted.split(' ').collect::<Vec<_>>());
     rules.query_async::<()>(&mut admin).await.unwrap();
     let at = |user: &str| world.redis.url().replace("redis://", &format!("redis://{user}@"));
 
     let store = Store::new(StoreConfig::at(at("miner:p%40ss"))).unwrap();
     store.heartbeat("one", TTL).await.unwrap();
+    let block = BlockEvent::new(Height(1), &[1; 32], time::OffsetDateTime::UNIX_EPOCH);
+    store.publish_block(&block).await.unwrap();
+    assert!(store.info("used_memory").await.unwrap().is_some());
+    let lease = store
+        .acquire(&LeaseKind::Supplier(supplier()), "one", TTL)
+        .await
+        .unwrap()
+        .unwrap();
+    store.save_session(&lease, &record(), 60).await.unwrap();
+    let (publisher, task) = publisher(&store);
+    let slot = publisher.reserve().await;
+    assert!(publisher.publish(slot, supplier(), Bytes::from_static(b"relay"), ()));
+    drop(publisher);
+    task.await.unwrap();
+    let mut consumer = StreamConsumer::new(store.clone(), "one", BLOCK);
+    take_over(&consumer, 10).await;
+    assert_eq!(consumer.read(&[supplier()], 10).await.unwrap().len(), 1);
     let mut elsewhere = StoreConfig::at(at("miner:p%40ss"));
     elsewhere.namespace.base = "other".to_owned();
     let refused = Store::new(elsewhere).unwrap().heartbeat("one", TTL).await;

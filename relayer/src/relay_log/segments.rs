@@ -32,6 +32,9 @@ pub(super) struct Segments {
     /// The last one is written to.
     files: BTreeMap<u64, Segment>,
     next_sequence: u64,
+    /// Over all files.
+    bytes: u64,
+    open: usize,
     /// Reused for every write.
     buffer: Vec<u8>,
 }
@@ -105,12 +108,16 @@ impl Segments {
             }
         }
         let number = numbers.last().map_or(1, |last| last + 1);
+        let bytes = files.values().map(|segment: &Segment| segment.length).sum();
+        let open = files.values().map(|segment| segment.open).sum();
         files.insert(number, Segment::default());
         let this = Self {
             folder: folder.to_owned(),
             file: create(folder, number)?,
             files,
             next_sequence,
+            bytes,
+            open,
             buffer: Vec::new(),
         };
         Ok((this, damaged))
@@ -124,6 +131,7 @@ impl Segments {
         let (segment, from) = self.write()?;
         let file = self.files.get_mut(&segment).expect("it was written to just now");
         file.open += 1;
+        self.open += 1;
         self.next_sequence += 1;
         Ok(Place {
             sequence,
@@ -137,7 +145,8 @@ impl Segments {
     pub fn confirm(&mut self, places: &[Place]) -> io::Result<()> {
         for place in places {
             if let Some(segment) = self.files.get_mut(&place.segment) {
-                segment.open = segment.open.saturating_sub(1);
+                segment.open -= 1;
+                self.open -= 1;
             }
         }
         let last = *self.files.last_key_value().expect("there is always one to write to").0;
@@ -149,7 +158,8 @@ impl Segments {
             .collect();
         for number in done {
             fs::remove_file(path_of(&self.folder, number))?;
-            self.files.remove(&number);
+            let gone = self.files.remove(&number);
+            self.bytes -= gone.map_or(0, |segment| segment.length);
         }
         let segment = self.files.get_mut(&last).expect("it was found just now");
         if segment.open == 0 && (segment.length >= WORTH_EMPTYING || self.is_single()) {
@@ -167,19 +177,19 @@ impl Segments {
     fn empty(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         if let Some(mut last) = self.files.last_entry() {
-            last.get_mut().length = 0;
+            self.bytes -= std::mem::take(&mut last.get_mut().length);
         }
         Ok(())
     }
 
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
-        self.files.values().map(|segment| segment.length).sum()
+        self.bytes
     }
 
     /// Relays that Redis may not have.
     pub fn open_relays(&self) -> usize {
-        self.files.values().map(|segment| segment.open).sum()
+        self.open
     }
 
     /// The file that is written to, for syncing it elsewhere.
@@ -208,6 +218,7 @@ impl Segments {
         }
         let written = self.buffer.len() as u64;
         self.files.entry(number).or_default().length = length + written;
+        self.bytes += written;
         Ok((number, length))
     }
 

@@ -67,7 +67,14 @@ bench: $(IAI_RUNNER) ## Measure: times, instruction counts, and a loopback load 
 	IAI_CALLGRIND_RUNNER=$(IAI_RUNNER) cargo bench --locked -p pocket-smst --bench smst_instructions
 	cargo bench --locked -p pocket-relayer --bench loopback
 	cargo bench --locked -p pocket-relayer --bench loopback -- 10000 8 500
+	cargo bench --locked -p pocket-relayer --bench websocket
+	cargo bench --locked -p pocket-relayer --bench streaming
 	cargo bench --locked -p pocket-relayer --bench grpc
+
+.PHONY: load
+load: tools ## Hold ten thousand idle WebSockets open and report a relayer's memory (needs 20,000 open files)
+	cargo test --locked -p pocket-relayer --test crowds -- --ignored --exact --nocapture \
+		ten_thousand_idle_websockets_cost_little_and_disturb_nobody
 
 .PHONY: lint
 lint: ## Formatting, clippy and documentation, with warnings as errors

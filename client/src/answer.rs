@@ -1,5 +1,7 @@
 //! From a relayer's bytes to an answer that can be believed (spec `relay.md` §4.3).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use pocket_keys::PublicKey;
 use pocket_proto::pocket::service::RelayResponse;
@@ -9,7 +11,7 @@ use pocket_protocol::envelope::{Headers, decode_http_response};
 use pocket_protocol::relay::{payload_hash, response_signable_hash};
 use prost::Message as _;
 
-use crate::{RelayError, RpcType};
+use crate::{Mode, ReceivedAnswer, RelayError};
 
 /// How much of an answer is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,59 +23,139 @@ pub enum Check {
     Form,
 }
 
-/// What the backend answered.
-#[derive(Clone, Debug, PartialEq)]
+/// What the backend answered, as far as it came and was believed.
+#[derive(Clone, Debug)]
 pub struct Answer {
-    /// The backend's HTTP status.
-    pub status: u32,
-    /// The backend's headers, by name.
+    /// The backend's HTTP status; a message over a WebSocket has none.
+    pub status: Option<u32>,
+    /// The backend's headers, by name; of a stream the relayer signs none.
     pub headers: Headers,
-    /// The backend's body.
-    pub body: Bytes,
+    /// The backend's words, each signed by itself: one body, a stream's batches, or messages.
+    pub bodies: Vec<Bytes>,
+    /// Why nothing more came, although more was due.
+    pub cut_off: Option<RelayError>,
+}
+
+/// Who answers, and to what.
+pub(crate) struct Expected<'a> {
+    pub mode: Mode,
+    pub session: &'a SessionHeader,
+    pub supplier: &'a PublicKey,
+    pub check: Check,
 }
 
 impl Answer {
-    /// Reads an encoded `RelayResponse` to a request of the session, from the supplier with this key.
-    pub(crate) fn read(
-        bytes: Bytes,
-        session: &SessionHeader,
-        supplier: &PublicKey,
-        check: Check,
-    ) -> Result<Self, RelayError> {
+    /// The backend's words, joined.
+    pub fn body(&self) -> Bytes {
+        match &self.bodies[..] {
+            [one] => one.clone(),
+            several => several.concat().into(),
+        }
+    }
+
+    /// Nothing less than the whole answer.
+    pub fn whole(self) -> Result<Self, RelayError> {
+        match self.cut_off {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
+
+    /// What the backend says went wrong, although the relay itself did not: a status of 400 or more, a gRPC status
+    /// but 0, or a JSON-RPC error.
+    pub fn backend_error(&self, mode: Mode) -> Option<String> {
+        if let Some(status) = self.status.filter(|status| *status >= 400) {
+            return Some(format!("status {status}"));
+        }
+        if mode == Mode::Grpc {
+            return match self.grpc_status().as_ref() {
+                "0" => None,
+                "" => Some("no gRPC status".to_owned()),
+                code => Some(format!("gRPC status {code}")),
+            };
+        }
+        if !mode.is_json_rpc() {
+            return None;
+        }
+        let error = |body: &Bytes| serde_json::from_slice::<Reply>(body).ok()?.error;
+        let error = self.bodies.iter().find_map(error)?;
+        Some(format!("JSON-RPC error {}", error.code))
+    }
+
+    /// Of the backend's trailers, which are among its headers here.
+    fn grpc_status(&self) -> Cow<'_, str> {
+        let named = |(name, _): &(&String, _)| name.eq_ignore_ascii_case("grpc-status");
+        let status = self.headers.iter().find(named);
+        status
+            .and_then(|(_, header)| header.values.first())
+            .map_or("".into(), |value| value.trim().into())
+    }
+
+    /// Reads what came. Fails if nothing of it can be believed; if a later piece cannot, the answer ends before it.
+    pub(crate) fn read(received: ReceivedAnswer, expected: &Expected<'_>) -> Result<Self, RelayError> {
+        let mut answer = Self {
+            status: None,
+            headers: Headers::default(),
+            bodies: Vec::with_capacity(received.pieces.len()),
+            cut_off: received.cut_off,
+        };
+        for piece in received.pieces {
+            match Piece::read(piece, expected) {
+                Ok(piece) => {
+                    if answer.bodies.is_empty() {
+                        (answer.status, answer.headers) = (piece.status, piece.headers);
+                    }
+                    answer.bodies.push(piece.body);
+                }
+                Err(error) if answer.bodies.is_empty() => return Err(error),
+                Err(error) => {
+                    answer.cut_off = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// What one signature covers.
+struct Piece {
+    status: Option<u32>,
+    headers: Headers,
+    body: Bytes,
+}
+
+impl Piece {
+    /// Reads an encoded `RelayResponse`.
+    fn read(bytes: Bytes, expected: &Expected<'_>) -> Result<Self, RelayError> {
         let response = RelayResponse::decode(bytes).map_err(|error| RelayError::Malformed(error.to_string()))?;
         let header = match basic_response(&response) {
             Ok(header) => header,
             // Other relay miners tell of failures without a signature (spec §4.4).
             Err(error) => return Err(failure(&response).unwrap_or(error.into())),
         };
-        if let Some(field) = differing_field(session, header) {
+        if let Some(field) = differing_field(expected.session, header) {
             return Err(RelayError::OtherSession(field));
         }
-        if check == Check::All {
-            verify(&response, supplier)?;
+        if expected.check == Check::All {
+            verify(&response, expected.supplier)?;
         }
         if let Some(failed) = failure(&response) {
             return Err(failed);
         }
+        if expected.mode == Mode::WebSocket {
+            return Ok(Self {
+                status: None,
+                headers: Headers::default(),
+                body: response.payload,
+            });
+        }
         let answer = decode_http_response(&response.payload)?;
         Ok(Self {
-            status: answer.status_code,
+            status: Some(answer.status_code),
             headers: answer.header,
             body: answer.body_bz,
         })
-    }
-
-    /// What the backend says went wrong, although the relay itself did not: a status of 400 or more, or a JSON-RPC
-    /// error.
-    pub fn backend_error(&self, rpc_type: RpcType) -> Option<String> {
-        if self.status >= 400 {
-            return Some(format!("status {}", self.status));
-        }
-        if !rpc_type.is_json_rpc() {
-            return None;
-        }
-        let error = serde_json::from_slice::<Reply>(&self.body).ok()?.error?;
-        Some(format!("JSON-RPC error {}", error.code))
     }
 }
 

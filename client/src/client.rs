@@ -9,17 +9,19 @@ use http::Uri;
 use pocket_protocol::ServiceId;
 use url::Url;
 
+use crate::answer::Expected;
 use crate::transport::Transport;
-use crate::{Answer, Check, Payload, ReceivedAnswer, RelayError, RelaySession, RpcType, SessionSupplier, Sessions};
+use crate::{Answer, Check, Mode, Payload, ReceivedAnswer, RelayError, RelaySession, SessionSupplier, Sessions};
 
 /// Where relays go, and what is waited for.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// The relayer, `http` or `https`. The service's id is added to its path, for logs in between.
+    /// The relayer, `http` or `https`, or the same as `ws` or `wss`. The service's id is added to its path, for logs in
+    /// between.
     pub relayer_url: Url,
     /// The service.
     pub service: ServiceId,
-    /// HTTP/2 with prior knowledge instead of HTTP/1.1.
+    /// HTTP/2 with prior knowledge instead of HTTP/1.1. gRPC is always that, and a WebSocket never.
     pub http2: bool,
     /// From sending to the answer's last byte.
     pub timeout: Duration,
@@ -44,7 +46,7 @@ impl ClientConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Not a URL that relays can be posted to.
-    #[error("{0}: relays are posted to http:// or https:// URLs")]
+    #[error("{0}: relays are sent to http://, https://, ws:// or wss:// URLs")]
     Url(Url),
     /// The system's root certificates cannot be read.
     #[error("the system's root certificates: {0}")]
@@ -65,7 +67,8 @@ struct Inner {
 pub struct SignedRelay {
     session: Arc<RelaySession>,
     supplier: usize,
-    rpc_type: RpcType,
+    mode: Mode,
+    answers: usize,
     /// The encoded `RelayRequest`.
     pub bytes: Bytes,
 }
@@ -88,12 +91,18 @@ impl RelayClient {
         let session = self.0.sessions.current().await?;
         let relay = SignedRelay::new(session, payload);
         let received = self.send(&relay).await?;
-        relay.read(received, Check::All)
+        relay.read(received, Check::All)?.whole()
     }
 
-    /// Posts the relay. Status 200 alone is received; all else is an error.
+    /// Sends the relay by what its mode travels on. What the relayer itself says instead of an answer is an error; an
+    /// answer that broke off is one that is [cut off](ReceivedAnswer::cut_off), if anything of it came.
     pub async fn send(&self, relay: &SignedRelay) -> Result<ReceivedAnswer, RelayError> {
-        self.0.transport.post(relay.bytes.clone(), relay.rpc_type).await
+        self.0.transport.send(relay).await
+    }
+
+    /// Says goodbye on sockets that are open. Those of relays on their way, or sent later, stay.
+    pub async fn close(&self) {
+        self.0.transport.close().await;
     }
 }
 
@@ -105,7 +114,8 @@ impl SignedRelay {
             bytes: session.signed_request(supplier, &payload.bytes),
             session,
             supplier,
-            rpc_type: payload.rpc_type,
+            mode: payload.mode,
+            answers: payload.answers,
         }
     }
 
@@ -124,31 +134,43 @@ impl SignedRelay {
     }
 
     /// What the backend speaks.
-    pub fn rpc_type(&self) -> RpcType {
-        self.rpc_type
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
-    /// The answer to this relay.
+    /// Messages that answer it.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers
+    }
+
+    /// The answer to this relay, as far as it came and can be believed; an error if nothing of it can.
     pub fn read(&self, received: ReceivedAnswer, check: Check) -> Result<Answer, RelayError> {
-        Answer::read(
-            received.bytes,
-            self.session.header(),
-            &self.supplier().public_key,
+        let expected = Expected {
+            mode: self.mode,
+            session: self.session.header(),
+            supplier: &self.supplier().public_key,
             check,
-        )
+        };
+        Answer::read(received, &expected)
     }
 }
 
 fn relay_uri(config: &ClientConfig) -> Option<Uri> {
     let mut url = config.relayer_url.clone();
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+    if !url.has_host() {
         return None;
     }
     url.path_segments_mut()
         .ok()?
         .pop_if_empty()
         .push(config.service.as_str());
-    url.as_str().parse().ok()
+    let (scheme, rest) = url.as_str().split_once("://")?;
+    let scheme = match scheme {
+        "http" | "ws" => "http",
+        "https" | "wss" => "https",
+        _ => return None,
+    };
+    format!("{scheme}://{rest}").parse().ok()
 }
 
 #[cfg(test)]
@@ -169,13 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn relays_are_not_posted_to_sockets_and_files() {
-        assert_eq!(uri("ws://a:1"), None);
+    fn address_of_a_socket_is_the_same_relayers() {
+        assert_eq!(uri("ws://a:1").as_deref(), Some("http://a:1/svc-http"));
+        assert_eq!(uri("wss://a").as_deref(), Some("https://a/svc-http"));
         assert_eq!(uri("file:///a"), None);
+        assert_eq!(uri("ftp://a"), None);
     }
 
     fn payload() -> Payload {
-        BackendCall::usual(RpcType::JsonRpc).payload()
+        BackendCall::usual(Mode::JsonRpc).payload()
     }
 
     async fn error_of(manner: Manner) -> RelayError {
@@ -197,9 +221,9 @@ mod tests {
             };
             let client = RelayClient::new(&config, relayer.sessions()).unwrap();
             let answer = client.relay(&payload()).await.unwrap();
-            assert_eq!(answer.status, 404);
-            assert!(answer.body.starts_with(b"{\"jsonrpc\""));
-            assert_eq!(answer.backend_error(RpcType::JsonRpc).as_deref(), Some("status 404"));
+            assert_eq!(answer.status, Some(404));
+            assert!(answer.body().starts_with(b"{\"jsonrpc\""));
+            assert_eq!(answer.backend_error(Mode::JsonRpc).as_deref(), Some("status 404"));
         }
     }
 
@@ -207,7 +231,7 @@ mod tests {
     async fn relay_says_what_it_is_for() {
         let relayer = FakeRelayer::start(Manner::Honest(200), 2).await;
         let client = relayer.client();
-        let payload = BackendCall::usual(RpcType::CometBft).payload();
+        let payload = BackendCall::usual(Mode::CometBft).payload();
         for _ in 0..4 {
             client.relay(&payload).await.unwrap();
         }
@@ -231,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn response_without_payload_hash_is_believed_if_its_payload_is_signed() {
         let relayer = FakeRelayer::start(Manner::WithoutPayloadHash, 1).await;
-        assert_eq!(relayer.client().relay(&payload()).await.unwrap().status, 200);
+        assert_eq!(relayer.client().relay(&payload()).await.unwrap().status, Some(200));
     }
 
     #[tokio::test]

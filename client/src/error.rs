@@ -39,6 +39,22 @@ pub enum RelayError {
         /// The body, its first bytes.
         body: String,
     },
+    /// The relayer's own word over gRPC: any status but 0.
+    #[error("the relayer refused with gRPC status {code}: {message}")]
+    Status {
+        /// The gRPC status.
+        code: u16,
+        /// The relayer's words.
+        message: String,
+    },
+    /// The relayer closed the WebSocket before the answer was whole.
+    #[error("the relayer closed the socket with code {code}: {reason}")]
+    Closed {
+        /// The close code; 1005 when there was none.
+        code: u16,
+        /// The relayer's words.
+        reason: String,
+    },
     /// A `RelayResponse` that says what went wrong at the relayer.
     #[error("the relayer failed with code {code}: {description}")]
     Failed {
@@ -78,6 +94,10 @@ pub enum ErrorKind {
     Timeout,
     /// Refused with this HTTP status.
     Refused(u16),
+    /// Refused with this gRPC status.
+    Status(u16),
+    /// The socket was closed with this code.
+    Closed(u16),
     /// Failed with this code.
     Failed(u32),
     /// Not what a relayer answers.
@@ -98,6 +118,8 @@ impl RelayError {
             Self::Connection(_) => ErrorKind::Connection,
             Self::Timeout => ErrorKind::Timeout,
             Self::Refused { status, .. } => ErrorKind::Refused(*status),
+            Self::Status { code, .. } => ErrorKind::Status(*code),
+            Self::Closed { code, .. } => ErrorKind::Closed(*code),
             Self::Failed { code, .. } => ErrorKind::Failed(*code),
             Self::TooLong(_) | Self::Malformed(_) | Self::Incomplete(_) | Self::Envelope(_) => ErrorKind::Malformed,
             Self::OtherSession(_) => ErrorKind::OtherSession,
@@ -114,6 +136,8 @@ impl fmt::Display for ErrorKind {
             Self::Connection => f.write_str("connection"),
             Self::Timeout => f.write_str("timeout"),
             Self::Refused(status) => write!(f, "refused {status}"),
+            Self::Status(code) => write!(f, "gRPC status {code}"),
+            Self::Closed(code) => write!(f, "closed {code}"),
             Self::Failed(code) => write!(f, "relayer error {code}"),
             Self::Malformed => f.write_str("malformed answer"),
             Self::OtherSession => f.write_str("other session"),

@@ -77,7 +77,7 @@ where
     }
     let builder = auto::Builder::new(TokioExecutor::new());
     if let Err(error) = builder
-        .serve_connection(TokioIo::new(socket), service_fn(handler))
+        .serve_connection_with_upgrades(TokioIo::new(socket), service_fn(handler))
         .await
     {
         tracing::debug!(error, "connection ended");

@@ -81,18 +81,31 @@ impl RelaySession {
 
     /// The bytes of a signed request. No two are equal: signatures are random.
     pub(crate) fn signed_request(&self, supplier: usize, payload: &Bytes) -> Bytes {
-        let mut request = RelayRequest {
+        let mut request = self.request(supplier, payload.clone());
+        let signature = self.sign(&request);
+        if let Some(meta) = &mut request.meta {
+            meta.signature = signature;
+        }
+        encode_request(&request)
+    }
+
+    /// What a handshake shows: the signature of a request without a payload (spec `relay.md` §5.12).
+    pub(crate) fn handshake_signature(&self, supplier: usize) -> Bytes {
+        self.sign(&self.request(supplier, Bytes::new()))
+    }
+
+    fn request(&self, supplier: usize, payload: Bytes) -> RelayRequest {
+        RelayRequest {
             meta: Some(RelayRequestMetadata {
                 session_header: Some(self.header.clone()),
                 signature: Bytes::new(),
                 supplier_operator_address: self.suppliers[supplier].address.to_string(),
             }),
-            payload: payload.clone(),
-        };
-        let signature = self.signer.sign(&request_signable_hash(&request)).to_bytes();
-        if let Some(meta) = &mut request.meta {
-            meta.signature = signature.into();
+            payload,
         }
-        encode_request(&request)
+    }
+
+    fn sign(&self, request: &RelayRequest) -> Bytes {
+        self.signer.sign(&request_signable_hash(request)).to_bytes().into()
     }
 }

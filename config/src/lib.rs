@@ -42,9 +42,9 @@ pub use miner::{
 };
 pub use relayer::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,
-    FailBehavior, HeaderName, HttpTransportConfig, PoolProfile, RelayLogConfig, RelayMeterConfig, RelayerConfig,
-    ResponseCompressionConfig, RpcType, ServiceConfig, SimulationConfig, SimulationIdentity, TimeoutProfile,
-    ValidationMode,
+    FailBehavior, HandshakeSignature, HeaderName, HealthCheckKind, HttpTransportConfig, InboundConfig, OutlierEjection,
+    PoolProfile, RelayLogConfig, RelayMeterConfig, RelayerConfig, ResponseCompressionConfig, RetriedRequests, RpcType,
+    ServiceConfig, SimulationConfig, SimulationIdentity, TimeoutProfile, TlsConfig, ValidationMode, WebSocketConfig,
 };
 pub use secret::Secret;
 pub use shared::{

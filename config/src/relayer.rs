@@ -1,6 +1,9 @@
 //! The relayer's configuration.
 
 mod backend;
+mod backend_health;
+mod inbound;
+mod listener;
 mod relay_log;
 mod service;
 mod simulation;
@@ -12,8 +15,11 @@ use std::time::Duration;
 use pocket_protocol::{AppAddress, ServiceId};
 
 pub use self::backend::{
-    Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, HeaderName, RpcType,
+    Authentication, BackendConfig, BackendEndpoint, BackendSelection, HeaderName, RetriedRequests, RpcType,
 };
+pub use self::backend_health::{BackendHealthCheck, HealthCheckKind, OutlierEjection};
+pub use self::inbound::{HandshakeSignature, InboundConfig, WebSocketConfig};
+pub use self::listener::TlsConfig;
 pub use self::relay_log::RelayLogConfig;
 pub use self::service::{ServiceConfig, ValidationMode};
 pub use self::simulation::{SimulationConfig, SimulationIdentity};
@@ -29,6 +35,8 @@ use crate::shared::{KeysConfig, LoggingConfig, PocketNodeConfig, RedisConfig, Se
 pub struct RelayerConfig {
     /// `listen_addr`: where relays come in; `0.0.0.0:8080`.
     pub listen_addr: ListenAddress,
+    /// `tls`: relays come over TLS; `None` for plain TCP.
+    pub tls: Option<TlsConfig>,
     /// `redis`, required.
     pub redis: RedisConfig,
     /// `pocket_node`, required.
@@ -59,6 +67,10 @@ pub struct RelayerConfig {
     pub relay_log: Option<RelayLogConfig>,
     /// `http_transport`.
     pub http_transport: HttpTransportConfig,
+    /// `inbound`.
+    pub inbound: InboundConfig,
+    /// `websocket`.
+    pub web_socket: WebSocketConfig,
     /// `response_compression`.
     pub response_compression: ResponseCompressionConfig,
     /// `timeout_profiles`, `fast` and `streaming` always among them.
@@ -110,6 +122,7 @@ impl Section for RelayerConfig {
             .collect();
         let config = Self {
             listen_addr: fields.or::<Address>("listen_addr", ListenAddress::everywhere(8080)),
+            tls: fields.optional::<Nested<TlsConfig>>("tls"),
             redis: fields.section("redis", RedisConfig::read),
             pocket_node: fields.section("pocket_node", PocketNodeConfig::read),
             keys: fields.section("keys", KeysConfig::read),
@@ -127,6 +140,8 @@ impl Section for RelayerConfig {
             relay_meter: fields.section("relay_meter", RelayMeterConfig::read),
             relay_log: fields.section("relay_log", relay_log::read),
             http_transport,
+            inbound: fields.section("inbound", InboundConfig::read),
+            web_socket: fields.section("websocket", WebSocketConfig::read),
             response_compression: fields.section("response_compression", ResponseCompressionConfig::read),
             timeout_profiles,
             pool_profiles,

@@ -174,6 +174,9 @@ table! {
         "m:4:26: transaction.gas_price: \"1pokt\" is no price of gas; write an amount of upokt, such as 0.000001upokt",
         "m:4:49: transaction.gas_adjustment: 0.5 would pay for less gas than is used; write 1 or more, such as 1.7",
     ];
+    pings_come_before_silence_counts: relayer_with("websocket: {ping_interval_seconds: 30}\n") => [
+        "r:5:36: websocket.ping_interval_seconds: is not below idle_timeout_seconds: a silent peer would be cut off before it was asked; ping more often, or allow a longer silence",
+    ];
     negative_count_is_refused: miner_with("batch_size: -1\ntransaction: {gas_limit: -1}\n") => [
         "m:4:13: batch_size: -1 is out of range; write 0 to 4294967295",
         "m:5:26: transaction.gas_limit: -1 is too small; write 0 or more",

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pocket_config::{
-    Authentication, BackendSelection, Environment, MinerConfig, RelayerConfig, RpcType, ValidationMode,
+    Authentication, BackendSelection, Environment, HandshakeSignature, MinerConfig, RelayerConfig, RpcType,
+    ValidationMode,
 };
 
 const RELAYER: &str = "
@@ -50,6 +51,23 @@ fn example_of_a_relayer_loads() {
             .as_str(),
         "http://localhost:9090/"
     );
+}
+
+#[test]
+fn what_gateways_may_take_is_the_peers_unless_written() {
+    let unwritten = relayer("");
+    assert_eq!(unwritten.inbound.idle_timeout, Duration::from_mins(2));
+    assert_eq!(unwritten.web_socket.handshake_signature, HandshakeSignature::Ignore);
+    assert_eq!(unwritten.web_socket.max_message_size_bytes, 15 << 20);
+    assert_eq!(unwritten.web_socket.max_messages_per_second, None);
+    let written = relayer(
+        "inbound: {stall_timeout_seconds: 5}\n\
+         websocket: {handshake_signature: require, max_messages_per_second: 50, ping_interval_seconds: 3}\n",
+    );
+    assert_eq!(written.inbound.stall_timeout, Duration::from_secs(5));
+    assert_eq!(written.web_socket.handshake_signature, HandshakeSignature::Require);
+    assert_eq!(written.web_socket.max_messages_per_second, Some(50));
+    assert_eq!(written.web_socket.ping_interval, Duration::from_secs(3));
 }
 
 #[test]

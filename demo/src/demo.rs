@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pocket_devnet::{Devnet, DevnetConfig, Localnet};
 
+use crate::by_type;
 use crate::drive::Plan;
 use crate::show::{self, Finale};
 use crate::stage::{Stage, StageError};
@@ -76,9 +77,26 @@ impl Summary {
         &self.finale.last.tally
     }
 
-    /// Whether every answered relay was claimed and every required proof accepted: the demo's exit code.
+    /// Whether every answered relay was claimed and every required proof accepted, of each RPC type that was asked for:
+    /// the demo's exit code.
     pub fn verdict(&self) -> Result<(), Shortfall> {
-        self.tally().check()
+        self.tally().check()?;
+        by_type::check(&self.finale.last.by_type)
+    }
+
+    /// One line of JSON for programs that read the result.
+    pub fn to_json(&self) -> String {
+        let tally = self.tally();
+        serde_json::json!({
+            "relays_answered": tally.answered,
+            "mined": tally.mined,
+            "claimed": tally.claimed,
+            "claims_accepted": tally.claims,
+            "proofs_accepted": tally.proofs_accepted,
+            "proofs_required": tally.proofs_required,
+            "rpc_types": self.finale.last.by_type,
+        })
+        .to_string()
     }
 }
 
@@ -102,6 +120,18 @@ impl fmt::Display for Summary {
         ];
         for (name, value) in rows {
             writeln!(f, "  {name:<28}{:>14}", value.to_string())?;
+        }
+        for (mode, tally) in &self.finale.last.by_type {
+            let name = format!("{mode}: answered, claimed");
+            let streams = match tally.streams {
+                0 => String::new(),
+                streams => format!("  ({streams} streams)"),
+            };
+            writeln!(
+                f,
+                "  {name:<28}{:>14}{streams}",
+                format!("{}, {}", tally.answered, tally.claimed)
+            )?;
         }
         for (kind, times) in self.finale.progress.errors() {
             writeln!(f, "  tried again after: {kind} ({times}×)")?;

@@ -4,20 +4,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pocket_client::{BackendCall, Check, ErrorKind, Payload, RelayClient, RelayError, RpcType, SignedRelay};
+use pocket_client::{ErrorKind, Mode};
 use pocket_protocol::{Height, SessionBounds};
 use pocket_query::{BlockFeed, BlockInfo};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::caller::Caller;
 use crate::stage::{Stage, StageError};
 
 /// Most relays on their way at once.
 const IN_FLIGHT: usize = 64;
-/// How often a relay that got no answer is signed anew and sent again.
-const ATTEMPTS: u32 = 5;
-const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(200);
 /// Without a block for so long there is nothing to wait for.
 pub(crate) const STALLED_AFTER: Duration = Duration::from_mins(1);
 /// Relays of one block are spread over this much of the time to the next.
@@ -26,7 +24,8 @@ const PART_OF_BLOCK: f64 = 0.9;
 /// How many relays to send, and over how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Relays that are to be answered, dealt to the session's suppliers in turn.
+    /// Requests that are to be answered, dealt to the world's modes and the session's suppliers in turn. Each is a
+    /// relay; over a WebSocket, where messages may follow the first answer, each of those is one more.
     pub relays: u64,
     /// Sessions to spread them over, the running one included.
     pub sessions: u64,
@@ -39,6 +38,7 @@ pub struct Progress {
     unanswered: AtomicU64,
     errors: Mutex<BTreeMap<ErrorKind, u64>>,
     ends: Mutex<BTreeMap<Height, u64>>,
+    modes: Mutex<BTreeMap<Mode, u64>>,
 }
 
 impl Progress {
@@ -62,16 +62,30 @@ impl Progress {
         self.ends.lock().clone()
     }
 
-    fn count(&self, session_end: Height) {
-        self.answered.fetch_add(1, Ordering::Relaxed);
-        *self.ends.lock().entry(session_end).or_default() += 1;
+    /// Answered relays by what was asked for.
+    pub fn by_mode(&self) -> BTreeMap<Mode, u64> {
+        self.modes.lock().clone()
+    }
+
+    pub(crate) fn count(&self, mode: Mode, relays: u64, session_end: Height) {
+        self.answered.fetch_add(relays, Ordering::Relaxed);
+        *self.ends.lock().entry(session_end).or_default() += relays;
+        *self.modes.lock().entry(mode).or_default() += relays;
+    }
+
+    pub(crate) fn count_error(&self, error: ErrorKind) {
+        *self.errors.lock().entry(error).or_default() += 1;
+    }
+
+    pub(crate) fn count_unanswered(&self) {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// Sends relays as a gateway does: at an even pace, across the borders of sessions.
 pub(crate) struct Drive {
-    client: RelayClient,
-    payload: Payload,
+    /// One for each mode, in their order.
+    callers: Vec<Arc<Caller>>,
     feed: BlockFeed,
     plan: Plan,
     heights: Heights,
@@ -99,9 +113,10 @@ impl Drive {
         let params = stage.chain().shared_params().await?;
         let running = SessionBounds::containing(&params, height);
         let others = (plan.sessions.max(1) - 1) * params.num_blocks_per_session;
+        let caller = |mode: &Mode| Ok(Arc::new(Caller::new(*mode, stage.client_of(*mode)?)));
+        let callers: Result<Vec<_>, StageError> = stage.world().modes.iter().map(caller).collect();
         Ok(Self {
-            client: stage.client()?,
-            payload: BackendCall::usual(RpcType::JsonRpc).payload(),
+            callers: callers?,
             feed: stage.feed().clone(),
             plan,
             heights: Heights {
@@ -132,14 +147,18 @@ impl Drive {
                 .acquire_owned()
                 .await
                 .expect("the semaphore is never closed");
-            let (client, payload, progress) = (self.client.clone(), self.payload.clone(), self.progress.clone());
+            let modes = self.callers.len() as u64;
+            let (caller, progress) = (self.callers[(relay % modes) as usize].clone(), self.progress.clone());
             sending.spawn(async move {
-                send(&client, &payload, &progress).await;
+                caller.send(relay / modes, &progress).await;
                 drop(permit);
             });
             while sending.try_join_next().is_some() {}
         }
         while sending.join_next().await.is_some() {}
+        for caller in &self.callers {
+            caller.close().await;
+        }
         Ok(())
     }
 }
@@ -188,30 +207,6 @@ async fn wait_for(blocks: &mut watch::Receiver<BlockInfo>, height: Height) -> Re
         Ok(Ok(block)) => Ok(*block),
         Ok(Err(_)) | Err(_) => Err(StageError::Stalled(STALLED_AFTER.as_secs())),
     }
-}
-
-/// One relay until it is answered. What is refused is not served, so it may be asked for again.
-async fn send(client: &RelayClient, payload: &Payload, progress: &Progress) {
-    for attempt in 1..=ATTEMPTS {
-        match try_send(client, payload).await {
-            Ok(end) => return progress.count(end),
-            Err(error) => {
-                tracing::debug!(%error, attempt, "relay without an answer");
-                *progress.errors.lock().entry(error.kind()).or_default() += 1;
-            }
-        }
-        sleep(PAUSE_AFTER_REFUSAL).await;
-    }
-    progress.unanswered.fetch_add(1, Ordering::Relaxed);
-}
-
-async fn try_send(client: &RelayClient, payload: &Payload) -> Result<Height, RelayError> {
-    let session = client.sessions().current().await?;
-    let end = session.end();
-    let relay = SignedRelay::new(session, payload);
-    let received = client.send(&relay).await?;
-    relay.read(received, Check::All)?;
-    Ok(end)
 }
 
 #[cfg(test)]

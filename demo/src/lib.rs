@@ -4,6 +4,8 @@
 //! relays over it and reads from the chain's blocks what came of them, into a [`Tally`]. May touch: child processes,
 //! loopback ports and a temporary folder of its own. Must not touch: anything that outlives it.
 
+mod by_type;
+mod caller;
 mod demo;
 mod drive;
 mod ledger;
@@ -14,6 +16,7 @@ mod tally;
 mod view;
 mod world;
 
+pub use by_type::{TypeTallies, TypeTally};
 pub use demo::{DemoError, DemoOptions, Summary, run_demo};
 pub use drive::{Plan, Progress};
 pub use ledger::{ClaimFate, ClaimKey, FailedTx, Ledger, Outcome};
@@ -22,4 +25,4 @@ pub use show::{Finale, Scene, run};
 pub use stage::{Stage, StageError};
 pub use tally::{Shortfall, Tally};
 pub use view::View;
-pub use world::World;
+pub use world::{PaidService, World};

@@ -5,6 +5,7 @@ use pocket_protocol::{Height, SessionBounds, SharedParams, Windows};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::by_type::{self, TypeTallies};
 use crate::drive::{Drive, Plan, Progress, STALLED_AFTER};
 use crate::observer::Observer;
 use crate::stage::{Stage, StageError};
@@ -26,6 +27,8 @@ pub struct Scene {
     pub curtain: Height,
     /// Everything counted so far.
     pub tally: Tally,
+    /// The same by RPC type.
+    pub by_type: TypeTallies,
 }
 
 /// The end of a run.
@@ -98,19 +101,21 @@ impl Observed<'_> {
         if let Err(error) = self.observer.read_to(self.stage.feed().height()).await {
             tracing::debug!(%error, "block results are not there yet");
         }
+        match self.stage.mined().await {
+            Ok(mined) => self.mined = mined,
+            Err(error) => tracing::debug!(%error, "relays in Redis cannot be counted"),
+        }
         // Relays of the sending's last moment belong to a session after the planned ones if the chain was fast.
         let by_session = self.progress.by_session();
         if let Some((end, _)) = by_session.last_key_value() {
             self.curtain = self.curtain.max(Windows::of(self.params, *end).settlement());
         }
         let height = self.observer.height();
-        let mut tally = Tally::of(self.observer.ledger());
+        let ledger = self.observer.ledger();
+        let mut tally = Tally::of(ledger.claims());
+        tally.failed_transactions = ledger.failed().len() as u64;
         tally.answered = self.progress.answered();
         tally.refused = self.progress.unanswered();
-        match self.stage.mined().await {
-            Ok(mined) => self.mined = mined,
-            Err(error) => tracing::debug!(%error, "relays in Redis cannot be counted"),
-        }
         tally.mined = self.mined;
         Scene {
             height,
@@ -118,6 +123,7 @@ impl Observed<'_> {
             sessions: by_session.len() as u64,
             curtain: self.curtain,
             tally,
+            by_type: by_type::tallies(self.stage.world(), &self.progress.by_mode(), ledger),
         }
     }
 }

@@ -2,13 +2,13 @@ use std::io;
 
 use parking_lot::Mutex;
 use pocket_client::{
-    ClientConfig, RelayClient, SampleBackend, SampleBackendConfig, Sessions, Signatory, SigningStyle, SupplierChoice,
+    ClientConfig, Mode, RelayClient, SampleBackend, SampleBackendConfig, Sessions, Signatory, SigningStyle,
+    SupplierChoice,
 };
 use pocket_config::{ConfigError, MinerConfig, RelayerConfig};
 use pocket_devnet::DevnetError;
 use pocket_miner::Miner;
 use pocket_observability::prometheus::{self, Registry};
-use pocket_protocol::AppAddress;
 use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
 use pocket_relayer::{Relayer, RelayerError, RunningRelayer};
 use pocket_store::{PrivateRedis, PrivateRedisError, PublisherConfig, Store, StoreConfig, StoreError};
@@ -50,6 +50,9 @@ pub enum StageError {
     /// The chain.
     #[error("the chain: {0}")]
     Chain(#[from] QueryError),
+    /// The world has no service for it.
+    #[error("no service is served to ask for {0}")]
+    NoService(Mode),
     /// Relays were to be sent, but the chain made no block.
     #[error("the chain has made no block for {0} seconds")]
     Stalled(u64),
@@ -81,7 +84,7 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         let redis = PrivateRedis::start(folder.path(), true).await?;
         let backend = SampleBackend::start(SampleBackendConfig::default()).await?;
-        let (relayer_config, miner_config) = configs(&world, &redis.url(), &backend.url())?;
+        let (relayer_config, miner_config) = configs(&world, &redis.url(), &backend)?;
 
         let mut node = NodeConfig::new(&world.rpc_url, &world.grpc_url);
         node.chain_id = Some(world.chain_id.clone());
@@ -152,19 +155,23 @@ impl Stage {
         &self.relayer_url
     }
 
-    /// A client that signs as the gateway and sends to all suppliers in turn.
+    /// A client for JSON-RPC that signs as the gateway and sends to all suppliers in turn.
     pub fn client(&self) -> Result<RelayClient, StageError> {
-        let World { gateway, service, .. } = &self.world;
-        let application = AppAddress::of_public_key(&self.world.application.public_key());
+        self.client_of(Mode::JsonRpc)
+    }
+
+    /// A client of the service in which the mode is asked for.
+    pub fn client_of(&self, mode: Mode) -> Result<RelayClient, StageError> {
+        let service = self.world.service_of(mode).ok_or(StageError::NoService(mode))?;
         let sessions = Sessions::on_chain(
             self.chain.clone(),
             self.feed.clone(),
-            Signatory::gateway(gateway, application),
-            service.clone(),
+            Signatory::gateway(&self.world.gateway, service.application.clone()),
+            service.id.clone(),
             SupplierChoice::All,
             SigningStyle::Fast,
         );
-        let config = ClientConfig::new(self.relayer_url.clone(), service.clone());
+        let config = ClientConfig::new(self.relayer_url.clone(), service.id.clone());
         Ok(RelayClient::new(&config, sessions)?)
     }
 
@@ -219,7 +226,7 @@ impl Drop for Stage {
 }
 
 /// What an operator would write, so that the stage goes through the same door.
-fn configs(world: &World, redis: &str, backend: &str) -> Result<(RelayerConfig, MinerConfig), ConfigError> {
+fn configs(world: &World, redis: &str, backend: &SampleBackend) -> Result<(RelayerConfig, MinerConfig), ConfigError> {
     let World { rpc_url, chain_id, .. } = world;
     let grpc = world.grpc_url.trim_start_matches("http://");
     // The keys are handed over in memory; the file is named because one must be.
@@ -235,13 +242,18 @@ metrics: {{ enabled: false }}
 pprof: {{ enabled: false }}
 "
     );
-    let relayer = format!(
+    let mut relayer = format!(
         "{common}health_check: {{ enabled: false }}
 listen_addr: 127.0.0.1:0
-services: {{ {}: {{ backends: {{ jsonrpc: {{ url: {backend} }} }} }} }}
-",
-        world.service
+services:
+"
     );
+    let (http, sockets) = (backend.url(), backend.socket_url());
+    let backends = ["jsonrpc", "rest", "cometbft", "grpc"].map(|kind| format!("{kind}: {{ url: \"{http}\" }}"));
+    let backends = format!("{}, websocket: {{ url: \"{sockets}\" }}", backends.join(", "));
+    for service in &world.services {
+        relayer.extend(["  ", service.id.as_str(), ": { backends: { ", &backends, " } }\n"]);
+    }
     Ok((
         RelayerConfig::from_str("the stage's relayer", &relayer)?,
         MinerConfig::from_str("the stage's miner", &common)?,
@@ -252,11 +264,14 @@ services: {{ {}: {{ backends: {{ jsonrpc: {{ url: {backend} }} }} }} }}
 mod tests {
     use super::*;
 
-    #[test]
-    fn configurations_are_ones_that_an_operator_could_write() {
+    #[tokio::test]
+    async fn configurations_are_ones_that_an_operator_could_write() {
         let world = World::localnet("http://127.0.0.1:1", "http://127.0.0.1:2", 2);
-        let (relayer, miner) = configs(&world, "redis://127.0.0.1:3", "http://127.0.0.1:4").unwrap();
-        assert!(relayer.services.contains_key(&world.service));
+        let backend = SampleBackend::start(SampleBackendConfig::default()).await.unwrap();
+        let (relayer, miner) = configs(&world, "redis://127.0.0.1:3", &backend).unwrap();
+        for service in &world.services {
+            assert_eq!(relayer.services[&service.id].backends.len(), 5);
+        }
         assert_eq!(relayer.pocket_node, miner.pocket_node);
         assert_eq!(miner.pocket_node.query_node_grpc_url, "127.0.0.1:2");
     }

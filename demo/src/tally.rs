@@ -1,6 +1,7 @@
+use pocket_client::Mode;
 use pocket_protocol::Upokt;
 
-use crate::ledger::{Ledger, Outcome};
+use crate::ledger::{ClaimFate, ClaimKey, Outcome};
 
 /// What came of the relays. All but the first three come from the chain's blocks alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +58,9 @@ pub enum Shortfall {
         /// By the chain's verdicts.
         accepted: u64,
     },
+    /// Of one RPC type alone.
+    #[error("{0}: {1}")]
+    OfType(Mode, #[source] Box<Shortfall>),
     /// Claims that were not paid at the end.
     #[error("{claims} claims were accepted, {settled} were settled")]
     Unsettled {
@@ -68,13 +72,10 @@ pub enum Shortfall {
 }
 
 impl Tally {
-    /// Adds up what the chain said; `answered`, `refused` and `mined` are for the caller to set.
-    pub fn of(ledger: &Ledger) -> Self {
-        let mut tally = Self {
-            failed_transactions: ledger.failed().len() as u64,
-            ..Self::default()
-        };
-        for (_, fate) in ledger.claims() {
+    /// Adds up what the chain said of these claims; what is not about claims is for the caller to set.
+    pub fn of<'a>(claims: impl IntoIterator<Item = (&'a ClaimKey, &'a ClaimFate)>) -> Self {
+        let mut tally = Self::default();
+        for (_, fate) in claims {
             tally.claims += 1;
             tally.claimed += fate.relays;
             tally.proofs_accepted += u64::from(fate.proven());
@@ -115,19 +116,6 @@ impl Tally {
             return Err(Shortfall::Unsettled { claims, settled });
         }
         Ok(())
-    }
-
-    /// One line of JSON for programs that read the result.
-    pub fn to_json(&self) -> String {
-        serde_json::json!({
-            "relays_answered": self.answered,
-            "mined": self.mined,
-            "claimed": self.claimed,
-            "claims_accepted": self.claims,
-            "proofs_accepted": self.proofs_accepted,
-            "proofs_required": self.proofs_required,
-        })
-        .to_string()
     }
 }
 

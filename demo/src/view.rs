@@ -120,6 +120,7 @@ mod tests {
                 earned: Upokt(490),
                 ..Tally::default()
             },
+            by_type: crate::TypeTallies::new(),
         }
     }
 

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
+use pocket_client::Mode;
 use pocket_devnet::{Actor, Devnet};
 use pocket_keys::{KeySet, SigningKey};
-use pocket_protocol::ServiceId;
+use pocket_protocol::{AppAddress, ServiceId};
 
 /// A chain, and those on it who play: a set-up that the stage has no part in.
 #[derive(Clone, Debug)]
@@ -13,31 +14,70 @@ pub struct World {
     pub grpc_url: String,
     /// The network's name.
     pub chain_id: String,
-    /// What is asked for and served.
-    pub service: ServiceId,
-    /// Pays; is staked for the service.
-    pub application: Arc<SigningKey>,
-    /// Signs for the application, which delegates to it.
+    /// What is served; never nothing.
+    pub services: Vec<PaidService>,
+    /// What is asked for, one relay after the other in turn.
+    pub modes: Vec<Mode>,
+    /// Signs for the applications, which delegate to it.
     pub gateway: Arc<SigningKey>,
-    /// Serve; staked for the service.
+    /// Serve; staked for all services.
     pub suppliers: KeySet,
 }
 
+/// A service, and who pays for it.
+#[derive(Clone, Debug)]
+pub struct PaidService {
+    /// Its id on chain.
+    pub id: ServiceId,
+    /// The application that is staked for it.
+    pub application: AppAddress,
+    /// What is asked for there: the first names its RPC type.
+    pub modes: Vec<Mode>,
+}
+
+/// The local network's services, of the applications `app1` and so on.
+const SERVICES: [(&str, &[Mode]); 5] = [
+    ("svc-http", &[Mode::JsonRpc]),
+    ("svc-ws", &[Mode::WebSocket]),
+    ("svc-grpc", &[Mode::Grpc]),
+    ("svc-rest", &[Mode::Rest, Mode::Stream]),
+    ("svc-comet", &[Mode::CometBft]),
+];
+
 impl World {
-    /// `app1` and `gateway1` of the local network's genesis and its first `suppliers`, with the service `svc-http`,
-    /// at these endpoints.
+    /// `gateway1` of the local network's genesis, its five services and its first `suppliers`, at these endpoints.
+    /// JSON-RPC alone is asked for.
     pub fn localnet(rpc_url: impl Into<String>, grpc_url: impl Into<String>, suppliers: usize) -> Self {
+        let services = SERVICES.iter().zip(1..).map(|((id, modes), number)| PaidService {
+            id: id.parse().expect("letters and a hyphen make a service id"),
+            application: AppAddress::of_public_key(&key(&format!("app{number}")).public_key()),
+            modes: modes.to_vec(),
+        });
         Self {
             rpc_url: rpc_url.into(),
             grpc_url: grpc_url.into(),
             chain_id: "pocket".to_owned(),
-            service: "svc-http".parse().expect("letters and a hyphen make a service id"),
-            application: Arc::new(key("app1")),
+            services: services.collect(),
+            modes: vec![Mode::JsonRpc],
             gateway: Arc::new(key("gateway1")),
             suppliers: (1..=suppliers)
                 .map(|number| key(&format!("supplier{number}")))
                 .collect(),
         }
+    }
+
+    /// The same world, in which these are asked for.
+    #[must_use]
+    pub fn asking(self, modes: impl Into<Vec<Mode>>) -> Self {
+        Self {
+            modes: modes.into(),
+            ..self
+        }
+    }
+
+    /// The service in which a mode is asked for.
+    pub fn service_of(&self, mode: Mode) -> Option<&PaidService> {
+        self.services.iter().find(|service| service.modes.contains(&mode))
     }
 
     /// The local network of `devnet`, with its first `suppliers`.

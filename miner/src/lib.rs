@@ -25,6 +25,7 @@ mod settlement;
 mod silence;
 mod submit;
 mod trees;
+mod watch;
 mod worker;
 
 use std::time::Duration;
@@ -39,6 +40,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 pub use metrics::Metrics;
+pub use watch::WatchSettings;
 
 /// What a miner works with. Everything is shared: clones are cheap.
 #[derive(Clone)]
@@ -82,6 +84,8 @@ pub struct Settings {
     pub proofs_a_transaction: usize,
     /// Transactions that are not sent, as if the node refused them: for tests alone.
     pub refused: Refused,
+    /// What is watched and warned about.
+    pub watch: WatchSettings,
 }
 
 /// What fails although nothing is wrong, so that operators and tests can see what happens then.
@@ -109,6 +113,7 @@ impl Settings {
             claims_a_transaction: batches(config.transaction.disable_claim_batching, 50),
             proofs_a_transaction: batches(config.transaction.disable_proof_batching, 20),
             refused: Refused::default(),
+            watch: WatchSettings::of(config),
         }
     }
 }
@@ -125,7 +130,8 @@ impl Miner {
     pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
         let work = async move {
             let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
-            tokio::join!(announcing, ownership::run(settings, deps, cancel));
+            let watching = watch::run(settings.watch.clone(), deps.clone(), cancel.clone());
+            tokio::join!(announcing, watching, ownership::run(settings, deps, cancel));
         };
         Self {
             task: AbortOnDropHandle::new(tokio::spawn(work.instrument(tracing::trace_span!("miner")))),

@@ -7,6 +7,7 @@ use pocket_store::{SessionRecord, SessionState};
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::settlement::Settlement;
+use crate::watch::Series;
 
 /// The miner's metrics.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub struct Metrics {
     settled: IntCounterVec,
     relays_settled: IntCounterVec,
     earned: IntCounterVec,
+    pub(crate) watch: Series,
 }
 
 impl Metrics {
@@ -119,6 +121,7 @@ impl Metrics {
                 "Upokt of settled claims, before caps and shares",
                 &by_service,
             )?,
+            watch: Series::register(registry)?,
         })
     }
 

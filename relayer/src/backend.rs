@@ -1,53 +1,63 @@
-//! Forwarding a relay to the operator's node.
+//! Forwarding a relay to one of the operator's nodes. Which one, and whether another is asked after it, is the pool's.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::Upgraded;
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use pocket_config::{BackendConfig, HttpTransportConfig, RpcType, ServiceConfig};
-
+use pocket_config::{BackendConfig, BackendEndpoint, HttpTransportConfig, RpcType, ServiceConfig};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::body::{self, BodyError};
-use crate::headers::BackendHeaders;
+use crate::compression;
+use crate::connector::{Connector, Versions};
+use crate::metrics::observe;
+use crate::pool::{ConnectionMetrics, Limit, Outcome, Place};
 use crate::refusal::Refusal;
 use crate::target::{Target, TargetError};
-use crate::tls::Versions;
-use crate::{compression, tls};
 
-/// How long a connection to a gRPC backend may leave bytes unconfirmed.
-const PEER_GONE: Duration = Duration::from_secs(20);
-
-/// One backend of a service: a server, the connections to it, and what is added to every request.
+/// One server and the connections to it.
 #[derive(Debug)]
 pub(crate) struct Backend {
     target: Target,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    headers: BackendHeaders,
-    request_timeout: Duration,
+    client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
     header_timeout: Duration,
     dial_timeout: Duration,
     answer_limit: usize,
+    /// Of requests and streams under way, and so of connections; sockets do not count.
+    limit: Option<Arc<Limit>>,
+    metrics: ConnectionMetrics,
     is_grpc: bool,
 }
 
-/// The inner request of a relay, ready to go.
-#[derive(Debug)]
+/// The inner request of a relay, ready to go. Cloning copies the URL and the header table, for a second attempt.
+#[derive(Clone, Debug)]
 pub(crate) struct Forward {
     pub method: Method,
-    pub uri: Uri,
+    /// As the client wrote it; where it leads depends on the endpoint.
+    pub url: String,
     pub headers: HeaderMap,
     pub body: Bytes,
     /// Whether the client can be given a stream.
     pub may_stream: bool,
+}
+
+/// Why an endpoint gave no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    /// What the client is told, unless another endpoint does better.
+    pub refusal: Refusal,
+    /// What it says about the endpoint.
+    pub outcome: Outcome,
+    /// Whether the endpoint may have seen the request.
+    pub was_sent: bool,
 }
 
 /// What the backend said, whole, decompressed.
@@ -83,7 +93,10 @@ pub(crate) struct BackendStream {
     pub headers: HeaderMap,
     pub body: Incoming,
     /// When it has to be over.
-    pub deadline: tokio::time::Instant,
+    pub deadline: Instant,
+    /// Under the backend's limit, until the stream is dropped.
+    #[allow(dead_code)]
+    pub place: Place,
 }
 
 /// A backend that cannot be used as it is configured.
@@ -101,16 +114,17 @@ pub enum BackendError {
 }
 
 impl Backend {
-    /// A backend without connections yet. Of several endpoints the first is taken.
+    /// A backend without connections yet.
     pub fn new(
         kind: RpcType,
+        endpoint: &BackendEndpoint,
         config: &BackendConfig,
         service: &ServiceConfig,
         transport: &HttpTransportConfig,
         answer_limit: usize,
+        metrics: ConnectionMetrics,
     ) -> Result<Self, BackendError> {
-        let endpoint = &config.endpoints[0];
-        let url = http_url(kind, endpoint.url.as_str());
+        let url = http_url(endpoint.url.as_str());
         let base_path = config.base_path.as_deref();
         let (target, versions) = match kind {
             // A WebSocket begins as a request of HTTP/1.1.
@@ -119,60 +133,66 @@ impl Backend {
             RpcType::JsonRpc | RpcType::Rest | RpcType::CometBft => (Target::parse(&url, base_path)?, Versions::All),
         };
         let is_grpc = kind == RpcType::Grpc;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(transport.tcp_keep_alive);
-        tcp.set_connect_timeout(Some(service.timeouts.dial));
-        if is_grpc {
-            // All calls share a connection. One whose peer is gone must not take them down for the minutes that TCP
-            // would wait by itself; pings of HTTP/2 would do, but gRPC servers hang up on those who ping.
-            tcp.set_tcp_user_timeout(Some(PEER_GONE));
-        }
-        let connector = tls::connector(tcp, target.is_https(), versions)?;
+        // Calls share one connection, and a socket begins with a handshake of its own.
+        let is_shared = matches!(kind, RpcType::Grpc | RpcType::WebSocket);
+        let warm = transport
+            .warm_connections_per_host
+            .min(if is_shared { 1 } else { u32::MAX });
+        let connector = Connector::new(
+            &service.timeouts,
+            transport,
+            target.is_https(),
+            versions,
+            Some(metrics.dial.clone()),
+        )?
+        .warmed(warm);
         let client = Client::builder(hyper_util::rt::TokioExecutor::new())
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .timer(hyper_util::rt::TokioTimer::new())
             .pool_idle_timeout(service.pool.idle_connection_timeout)
             .pool_max_idle_per_host(service.pool.max_idle_connections_per_host as usize)
             .http2_only(is_grpc)
-            .build(connector);
-        let request_timeout = service.timeouts.request;
+            .build(connector.clone());
         Ok(Self {
             target,
             client,
-            headers: BackendHeaders::new(config)?,
+            connector,
             dial_timeout: service.timeouts.dial,
-            request_timeout,
             header_timeout: service
                 .timeouts
                 .response_header
-                .unwrap_or(request_timeout)
-                .min(request_timeout),
+                .unwrap_or(service.timeouts.request)
+                .min(service.timeouts.request),
             answer_limit,
+            // All calls share a connection.
+            limit: service
+                .pool
+                .max_connections_per_host
+                .filter(|_| !is_grpc)
+                .map(Limit::new),
+            metrics,
             is_grpc,
         })
     }
 
-    /// Where relays for the inner URL go.
+    /// Where relays go.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// What goes on top of a relay's own headers.
-    pub fn headers(&self) -> &BackendHeaders {
-        &self.headers
+    /// Keeps connections open for relays to come, as many as are configured.
+    pub async fn keep_warm(&self) {
+        self.connector.keep_warm(self.target.address()).await;
     }
 
-    /// Opens a WebSocket to the configured address.
-    pub async fn open_socket(&self, mut headers: HeaderMap) -> Result<Upgraded, Refusal> {
-        self.headers.put_on(&mut headers);
+    /// Opens a WebSocket to the configured address. `headers` are all but those of the handshake.
+    pub async fn open_socket(&self, mut headers: HeaderMap) -> Result<Upgraded, Unanswered> {
         let key = generate_key();
         let accept = derive_accept_key(key.as_bytes());
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        let key = HeaderValue::try_from(key).map_err(|_| Refusal::BackendUnreachable)?;
+        let key = HeaderValue::try_from(key).expect("a key is base64");
         headers.insert(header::SEC_WEBSOCKET_KEY, key);
         let mut request = Request::new(Full::default());
         *request.uri_mut() = self.target.address();
@@ -190,33 +210,40 @@ impl Backend {
         // As long again as connecting may take: the backend has to answer, too.
         match tokio::time::timeout(self.dial_timeout * 2, opening).await {
             Ok(Some(socket)) => Ok(socket),
-            Ok(None) => Err(Refusal::BackendUnreachable),
-            Err(_) => Err(Refusal::BackendTimeout),
+            // A handshake asks nothing of the backend that another could not do as well.
+            Ok(None) => Err(Unanswered::failed(Refusal::BackendUnreachable, false)),
+            Err(_) => Err(Unanswered::timed_out()),
         }
     }
 
-    /// Asks the backend once, within the service's timeouts. A server error is a refusal with its status (spec
-    /// `relay.md` §5.10): it is neither signed nor mined.
-    pub async fn ask(&self, forward: Forward) -> Result<BackendReply, Refusal> {
-        let deadline = tokio::time::Instant::now() + self.request_timeout;
+    /// Asks the backend once, until `deadline` at most. A server error is a refusal with its status (spec `relay.md`
+    /// §5.10): it is neither signed nor mined.
+    pub async fn ask(&self, forward: Forward, deadline: Instant) -> Result<BackendReply, Unanswered> {
+        let uri = self.target.join(&forward.url).map_err(|_| Unanswered {
+            refusal: Refusal::Unforwardable,
+            outcome: Outcome::Blameless,
+            was_sent: false,
+        })?;
+        let place = self.place(deadline).await?;
         let may_stream = forward.may_stream;
         let mut request = Request::new(Full::new(forward.body));
         *request.method_mut() = forward.method;
-        *request.uri_mut() = forward.uri;
+        *request.uri_mut() = uri;
         *request.headers_mut() = forward.headers;
         if self.is_grpc {
             speak_grpc(request.headers_mut());
         }
-        let response = tokio::time::timeout(self.header_timeout, self.client.request(request))
+        let head_due = deadline.min(Instant::now() + self.header_timeout);
+        let response = tokio::time::timeout_at(head_due, self.client.request(request))
             .await
-            .map_err(|_| Refusal::BackendTimeout)?
+            .map_err(|_| Unanswered::timed_out())?
             .map_err(|error| {
                 tracing::debug!(%error, backend = self.target.origin(), "backend unreachable");
-                Refusal::BackendUnreachable
+                Unanswered::failed(Refusal::BackendUnreachable, !error.is_connect())
             })?;
         let (head, incoming) = response.into_parts();
         if head.status.as_u16() >= 500 {
-            return Err(Refusal::BackendStatus(head.status));
+            return Err(Unanswered::failed(Refusal::BackendStatus(head.status), true));
         }
         if may_stream && is_streamed(&head.headers) && !incoming.is_end_stream() {
             return Ok(BackendReply::Stream(BackendStream {
@@ -224,16 +251,18 @@ impl Backend {
                 headers: head.headers,
                 body: incoming,
                 deadline,
+                place,
             }));
         }
         let collecting = body::collect_with_trailers(incoming, self.answer_limit);
         let (body, trailers) = tokio::time::timeout_at(deadline, collecting)
             .await
-            .map_err(|_| Refusal::BackendTimeout)?
+            .map_err(|_| Unanswered::timed_out())?
             .map_err(|error| match error {
-                BodyError::TooLarge => Refusal::BackendAnswerTooLarge,
-                BodyError::Broken => Refusal::BackendUnreachable,
+                BodyError::TooLarge => Unanswered::too_large(),
+                BodyError::Broken => Unanswered::failed(Refusal::BackendUnreachable, true),
             })?;
+        drop(place);
         let mut answer = BackendAnswer {
             status: head.status,
             headers: head.headers,
@@ -245,22 +274,62 @@ impl Backend {
                 answer.headers.append(name, value.clone());
             }
         }
-        compression::decode(&mut answer, self.answer_limit).await?;
+        compression::decode(&mut answer, self.answer_limit)
+            .await
+            .map_err(|_| Unanswered::too_large())?;
         Ok(BackendReply::Whole(answer))
+    }
+
+    async fn place(&self, deadline: Instant) -> Result<Place, Unanswered> {
+        let Some(limit) = &self.limit else {
+            return Ok(Place::unlimited());
+        };
+        let mut waiting_since = None;
+        let taking = limit.take(|| waiting_since = Some(Instant::now()));
+        let place = tokio::time::timeout_at(deadline, taking).await;
+        if let Some(since) = waiting_since {
+            observe(&self.metrics.wait, since.elapsed());
+        }
+        place.map_err(|_| Unanswered::timed_out())
     }
 }
 
-/// A configured address as HTTP knows it.
-fn http_url(kind: RpcType, url: &str) -> Cow<'_, str> {
-    match (kind, url.split_once("://")) {
-        (RpcType::WebSocket, Some(("ws", rest))) | (RpcType::Grpc, Some(("grpc", rest))) => {
-            format!("http://{rest}").into()
+impl Unanswered {
+    fn failed(refusal: Refusal, was_sent: bool) -> Self {
+        Self {
+            refusal,
+            outcome: Outcome::Failed,
+            was_sent,
         }
-        (RpcType::WebSocket, Some(("wss", rest))) | (RpcType::Grpc, Some(("grpcs", rest))) => {
-            format!("https://{rest}").into()
-        }
-        _ => url.into(),
     }
+
+    fn timed_out() -> Self {
+        Self {
+            refusal: Refusal::BackendTimeout,
+            outcome: Outcome::TimedOut,
+            was_sent: true,
+        }
+    }
+
+    /// What was asked is too much, and would be too much elsewhere: nobody may open breakers by asking it.
+    fn too_large() -> Self {
+        Self {
+            refusal: Refusal::BackendAnswerTooLarge,
+            outcome: Outcome::Blameless,
+            was_sent: true,
+        }
+    }
+}
+
+/// A configured address as HTTP knows it, which carries `WebSocket`s and gRPC.
+pub(crate) fn http_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let scheme = match scheme {
+        "ws" | "grpc" => "http",
+        "wss" | "grpcs" => "https",
+        other => other,
+    };
+    format!("{scheme}://{rest}")
 }
 
 /// What a gRPC server expects of every call; compression is a matter of its messages, not of the body.

@@ -21,24 +21,37 @@ pub(crate) enum BodyError {
 /// What a body may reserve before its bytes are there, whatever length it announces.
 const LARGEST_RESERVE: usize = 1 << 20;
 
-/// Reads up to `limit` bytes. A body that came in one piece, as small ones do, is not copied.
-pub(crate) async fn collect(body: Incoming, limit: usize) -> Result<Bytes, BodyError> {
-    Ok(collect_with_trailers(body, limit).await?.0)
+/// How long a request's body may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyTime {
+    pub whole: Duration,
+    /// Until its next piece.
+    pub stall: Duration,
 }
 
-/// The same, with what came after the body. A table of none allocates nothing.
+/// Reads up to `limit` bytes, and what came after them. A body that came in one piece, as small ones do, is not copied; a
+/// table of no trailers allocates nothing.
 pub(crate) async fn collect_with_trailers(mut body: Incoming, limit: usize) -> Result<(Bytes, HeaderMap), BodyError> {
     let mut trailers = HeaderMap::new();
-    let bytes = collect_data(&mut body, limit, &mut trailers).await?;
+    let bytes = collect_data(&mut body, limit, Duration::MAX, &mut trailers).await?;
     Ok((bytes, trailers))
 }
 
-async fn collect_data(body: &mut Incoming, limit: usize, trailers: &mut HeaderMap) -> Result<Bytes, BodyError> {
+async fn collect_data(
+    body: &mut Incoming,
+    limit: usize,
+    stall: Duration,
+    trailers: &mut HeaderMap,
+) -> Result<Bytes, BodyError> {
+    let mut next = async |body: &mut Incoming| match tokio::time::timeout(stall, next(body, trailers)).await {
+        Ok(data) => data,
+        Err(_) => Err(BodyError::Broken),
+    };
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(BodyError::TooLarge);
     }
-    let Some(first) = next(body, trailers).await? else {
+    let Some(first) = next(body).await? else {
         return Ok(Bytes::new());
     };
     if first.len() > limit {
@@ -47,7 +60,7 @@ async fn collect_data(body: &mut Incoming, limit: usize, trailers: &mut HeaderMa
     if body.is_end_stream() {
         return Ok(first);
     }
-    let Some(second) = next(body, trailers).await? else {
+    let Some(second) = next(body).await? else {
         return Ok(first);
     };
     let mut whole = BytesMut::with_capacity(announced.min(LARGEST_RESERVE).max(first.len() + second.len()));
@@ -58,14 +71,16 @@ async fn collect_data(body: &mut Incoming, limit: usize, trailers: &mut HeaderMa
             return Err(BodyError::TooLarge);
         }
         whole.extend_from_slice(&data);
-        piece = next(body, trailers).await?;
+        piece = next(body).await?;
     }
     Ok(whole.freeze())
 }
 
-/// Reads a request's body of up to `limit` bytes, which may take `time`.
-pub(crate) async fn read(incoming: Incoming, limit: usize, time: Duration) -> Result<Bytes, Refusal> {
-    match tokio::time::timeout(time, collect(incoming, limit)).await {
+/// Reads a request's body of up to `limit` bytes.
+pub(crate) async fn read(mut incoming: Incoming, limit: usize, time: BodyTime) -> Result<Bytes, Refusal> {
+    let mut trailers = HeaderMap::new();
+    let body = collect_data(&mut incoming, limit, time.stall, &mut trailers);
+    match tokio::time::timeout(time.whole, body).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(BodyError::TooLarge)) => Err(Refusal::BodyTooLarge),
         Ok(Err(BodyError::Broken)) | Err(_) => Err(Refusal::UnreadableBody),

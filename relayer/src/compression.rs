@@ -4,8 +4,9 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use flate2::Compression;
-use flate2::bufread::{GzEncoder, MultiGzDecoder};
+use flate2::bufread::{DeflateDecoder, GzEncoder, MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
+use ruzstd::decoding::StreamingDecoder;
 
 use crate::backend::BackendAnswer;
 use crate::refusal::Refusal;
@@ -13,22 +14,28 @@ use crate::refusal::Refusal;
 /// Answers above this go to a thread that may block: a megabyte takes milliseconds.
 const INLINE_BYTES: usize = 16 * 1024;
 
-/// Undoes gzip, known by its header or by its first bytes (spec `relay.md` §5.10). What does not decompress stays as
-/// it is; what decompresses to more than `limit` is refused.
+/// What RFC 9659 lets a sender of zstd ask of a receiver's memory.
+const ZSTD_WINDOW_BYTES: u64 = 8 << 20;
+
+/// Undoes what `Content-Encoding` names, one encoding or several over each other; gzip also when only its first bytes
+/// tell (spec `relay.md` §5.10). What does not decompress stays as it is; what decompresses to more than `limit` is
+/// refused.
 pub(crate) async fn decode(answer: &mut BackendAnswer, limit: usize) -> Result<(), Refusal> {
-    let by_header = answer
-        .headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|value| value == "gzip");
-    if answer.body.is_empty() || !(by_header || answer.body.starts_with(&[0x1f, 0x8b])) {
+    if answer.body.is_empty() {
+        return Ok(());
+    }
+    let Some(codings) = codings(&answer.headers) else {
+        return Ok(());
+    };
+    if codings.is_empty() && !answer.body.starts_with(&GZIP_MAGIC) {
         return Ok(());
     }
     let packed = answer.body.clone();
     let unpacked = if packed.len() <= INLINE_BYTES {
-        unpack(&packed, limit)
+        unpack_all(packed, &codings, limit)
     } else {
         // The thread ends by itself: its work is bounded by the limit.
-        tokio::task::spawn_blocking(move || unpack(&packed, limit))
+        tokio::task::spawn_blocking(move || unpack_all(packed, &codings, limit))
             .await
             .map_err(|_| Refusal::BackendAnswerTooLarge)?
     };
@@ -39,24 +46,74 @@ pub(crate) async fn decode(answer: &mut BackendAnswer, limit: usize) -> Result<(
             answer.headers.remove(header::CONTENT_LENGTH);
             Ok(())
         }
-        Unpacked::NotGzip => Ok(()),
+        Unpacked::Broken => Ok(()),
         Unpacked::TooLarge => Err(Refusal::BackendAnswerTooLarge),
     }
+}
+
+/// How a brotli stream begins that has a window beyond the 16 MiB of RFC 7932, which no HTTP answer may have.
+const BROTLI_LARGE_WINDOW: u8 = 0x11;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// More of them over each other are no answer but an attack.
+const MOST_CODINGS: usize = 3;
+
+/// How a body was packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    /// In its zlib frame or, as some servers have it, without.
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+/// What `Content-Encoding` names, the first one done first; `None` when one of them is not known. Allocates nothing
+/// when there is none.
+fn codings(headers: &HeaderMap) -> Option<Vec<Coding>> {
+    let mut codings = Vec::new();
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        for name in value.to_str().ok()?.split(',').map(str::trim) {
+            codings.push(match name.to_ascii_lowercase().as_str() {
+                "gzip" | "x-gzip" => Coding::Gzip,
+                "deflate" => Coding::Deflate,
+                "br" => Coding::Brotli,
+                "zstd" => Coding::Zstd,
+                "identity" | "" => continue,
+                _ => return None,
+            });
+        }
+    }
+    (codings.len() <= MOST_CODINGS).then_some(codings)
+}
+
+/// Undoes all codings, the last one first. Without any, the first bytes said that it is gzip.
+fn unpack_all(packed: Bytes, codings: &[Coding], limit: usize) -> Unpacked {
+    if codings.is_empty() {
+        return unpack(Coding::Gzip, &packed, limit);
+    }
+    let mut body = packed;
+    for coding in codings.iter().rev() {
+        match unpack(*coding, &body, limit) {
+            Unpacked::Whole(unpacked) => body = unpacked,
+            other => return other,
+        }
+    }
+    Unpacked::Whole(body)
 }
 
 /// A gzip message of at most `limit` bytes when it is unpacked.
 pub(crate) async fn unpack_message(packed: Bytes, limit: usize) -> Result<Bytes, Refusal> {
     let unpacked = if packed.len() <= INLINE_BYTES {
-        unpack(&packed, limit)
+        unpack(Coding::Gzip, &packed, limit)
     } else {
         // The thread ends by itself: its work is bounded by the limit.
-        tokio::task::spawn_blocking(move || unpack(&packed, limit))
+        tokio::task::spawn_blocking(move || unpack(Coding::Gzip, &packed, limit))
             .await
             .map_err(|_| Refusal::Undecodable)?
     };
     match unpacked {
         Unpacked::Whole(message) => Ok(message),
-        Unpacked::NotGzip => Err(Refusal::Undecodable),
+        Unpacked::Broken => Err(Refusal::Undecodable),
         Unpacked::TooLarge => Err(Refusal::BodyTooLarge),
     }
 }
@@ -94,14 +151,49 @@ fn pack(plain: &[u8]) -> Bytes {
 
 enum Unpacked {
     Whole(Bytes),
-    NotGzip,
+    Broken,
     TooLarge,
 }
 
-fn unpack(packed: &[u8], limit: usize) -> Unpacked {
-    let mut out = Vec::with_capacity(packed.len().saturating_mul(4).min(limit));
-    match MultiGzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut out) {
-        Err(_) => Unpacked::NotGzip,
+fn unpack(coding: Coding, packed: &[u8], limit: usize) -> Unpacked {
+    match coding {
+        Coding::Gzip => read(MultiGzDecoder::new(packed), packed.len(), limit),
+        Coding::Deflate => match read(ZlibDecoder::new(packed), packed.len(), limit) {
+            Unpacked::Broken => read(DeflateDecoder::new(packed), packed.len(), limit),
+            other => other,
+        },
+        // Its window could be a gigabyte.
+        Coding::Brotli if packed.first().is_some_and(|first| first & 0x7f == BROTLI_LARGE_WINDOW) => Unpacked::Broken,
+        Coding::Brotli => read(
+            brotli_decompressor::Decompressor::new(packed, 4096),
+            packed.len(),
+            limit,
+        ),
+        Coding::Zstd => unpack_zstd(packed, limit),
+    }
+}
+
+/// One frame after another.
+fn unpack_zstd(mut packed: &[u8], limit: usize) -> Unpacked {
+    let mut out = Vec::new();
+    while !packed.is_empty() {
+        let Ok(frame) = StreamingDecoder::new_with_max_window_size(&mut packed, ZSTD_WINDOW_BYTES) else {
+            return Unpacked::Broken;
+        };
+        let room = limit - out.len();
+        match frame.take(room as u64 + 1).read_to_end(&mut out) {
+            Err(_) => return Unpacked::Broken,
+            Ok(_) if out.len() > limit => return Unpacked::TooLarge,
+            Ok(_) => {}
+        }
+    }
+    Unpacked::Whole(out.into())
+}
+
+fn read(unpacked: impl std::io::Read, packed_size: usize, limit: usize) -> Unpacked {
+    let mut out = Vec::with_capacity(packed_size.saturating_mul(4).min(limit));
+    match unpacked.take(limit as u64 + 1).read_to_end(&mut out) {
+        Err(_) => Unpacked::Broken,
         Ok(length) if length > limit => Unpacked::TooLarge,
         Ok(_) => Unpacked::Whole(out.into()),
     }
@@ -122,9 +214,13 @@ mod tests {
     }
 
     async fn decoded(body: Bytes, named: bool, limit: usize) -> Result<BackendAnswer, Refusal> {
+        decoded_as(named.then_some("gzip"), body, limit).await
+    }
+
+    async fn decoded_as(coding: Option<&str>, body: Bytes, limit: usize) -> Result<BackendAnswer, Refusal> {
         let mut headers = HeaderMap::new();
-        if named {
-            headers.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+        if let Some(coding) = coding {
+            headers.insert(header::CONTENT_ENCODING, coding.parse().unwrap());
         }
         let mut answer = BackendAnswer {
             status: StatusCode::OK,
@@ -163,6 +259,83 @@ mod tests {
             .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
             .collect();
         assert_eq!(decoded(gzip(&large), false, 1 << 20).await.unwrap().body, large);
+    }
+
+    fn deflate(plain: &[u8]) -> Bytes {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap().into()
+    }
+
+    fn zlib(plain: &[u8]) -> Bytes {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap().into()
+    }
+
+    fn zstd(plain: &[u8]) -> Bytes {
+        ruzstd::encoding::compress_to_vec(plain, ruzstd::encoding::CompressionLevel::Fastest).into()
+    }
+
+    /// "hello hello hello hello", by the reference implementation.
+    const BROTLI: &[u8] = b"\x1b\x16\x00\xf8\x8d\x94\x6e\xde\x44\x55\x86\x96\x6c\x20\x6f\x21\x4f\x1c\xe0\x38";
+    /// A mebibyte of zeros, by the same.
+    const BROTLI_MILLION: &[u8] = b"\x5b\xff\xff\x8f\x7f\x02\x20\x1e\x0b\x04\x72\xef\x1f\x00";
+
+    #[tokio::test]
+    async fn every_coding_is_undone_before_signing() {
+        let plain = b"hello hello hello hello";
+        for (coding, packed) in [
+            ("gzip", gzip(plain)),
+            ("X-GZIP", gzip(plain)),
+            ("deflate", zlib(plain)),
+            ("deflate", deflate(plain)),
+            ("zstd", zstd(plain)),
+            ("br", Bytes::from_static(BROTLI)),
+            ("identity", Bytes::from_static(plain)),
+            ("zstd, gzip", gzip(&zstd(plain))),
+        ] {
+            let answer = decoded_as(Some(coding), packed, 100).await.unwrap();
+            assert_eq!(&answer.body[..], plain, "{coding}");
+            assert!(coding == "identity" || answer.headers.is_empty(), "{coding}");
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_of_zstd_follow_each_other() {
+        let two = [zstd(b"one"), zstd(b"two")].concat();
+        assert_eq!(
+            &decoded_as(Some("zstd"), two.into(), 6).await.unwrap().body[..],
+            b"onetwo"
+        );
+        let two = [zstd(b"one"), zstd(b"two")].concat();
+        assert!(decoded_as(Some("zstd"), two.into(), 5).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn bomb_of_any_kind_is_refused() {
+        let million = vec![0; 1 << 20];
+        for (coding, packed) in [
+            ("gzip", gzip(&million)),
+            ("deflate", zlib(&million)),
+            ("zstd", zstd(&million)),
+            ("br", Bytes::from_static(BROTLI_MILLION)),
+            ("gzip, gzip", gzip(&gzip(&million))),
+        ] {
+            assert!(packed.len() < 20_000, "{coding}");
+            let refusal = decoded_as(Some(coding), packed, 100_000).await.unwrap_err();
+            assert_eq!(refusal, Refusal::BackendAnswerTooLarge, "{coding}");
+        }
+    }
+
+    #[tokio::test]
+    async fn broken_or_unknown_coding_stays_as_it_is() {
+        for coding in ["deflate", "br", "zstd", "compress", "gzip, gzip, gzip, gzip"] {
+            let body = Bytes::from_static(b"\xff\xff not packed");
+            let answer = decoded_as(Some(coding), body.clone(), 100).await.unwrap();
+            assert_eq!(answer.body, body, "{coding}");
+            assert_eq!(answer.headers[header::CONTENT_ENCODING], coding);
+        }
     }
 
     #[tokio::test]

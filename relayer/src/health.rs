@@ -6,6 +6,7 @@ use http_body_util::Full;
 use pocket_protocol::Height;
 use serde_json::json;
 
+use crate::pool::State;
 use crate::service::Services;
 
 /// The answer to a request that is no relay; `None` for a relay.
@@ -35,15 +36,36 @@ fn readiness(id: &str, services: &Services, height: Height) -> Response<Full<Byt
     };
     let endpoints: Vec<_> = service
         .routes()
-        .map(|route| json!({"name": route.kind.as_str(), "url": route.backend.target().origin(), "healthy": true}))
+        .flat_map(|route| {
+            let pool = route.backends.pool();
+            let now = pool.now();
+            pool.endpoints().iter().map(move |endpoint| {
+                json!({
+                    "name": &*endpoint.name,
+                    "rpc_type": route.kind.as_str(),
+                    "url": endpoint.connection.target().origin(),
+                    "healthy": endpoint.state(now) == State::Closed,
+                    "state": endpoint.state(now).label(),
+                })
+            })
+        })
         .collect();
-    let ready = !endpoints.is_empty();
-    let body = json!({
+    let healthy = endpoints.iter().filter(|endpoint| endpoint["healthy"] == true).count();
+    let ready = service.routes().any(|route| route.backends.pool().is_available());
+    let max_connections = service
+        .routes()
+        .next()
+        .and_then(|route| route.backends.max_connections_per_host());
+    let mut body = json!({
         "service_id": id,
         "ready": ready,
         "block_height": height.0,
-        "backends": {"total": endpoints.len(), "healthy": endpoints.len(), "endpoints": endpoints},
+        "pool": {"max_conns_per_host": max_connections.unwrap_or(0)},
+        "backends": {"total": endpoints.len(), "healthy": healthy, "endpoints": endpoints},
     });
+    if !ready {
+        body["error"] = json!("no healthy backend");
+    }
     json_response(
         if ready {
             StatusCode::OK

@@ -5,6 +5,8 @@ use std::time::Duration;
 use pocket_config::{RpcType, ValidationMode};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use crate::pool::PoolSeries;
+
 /// Seconds, the Go peer's; ours add the microseconds below that a relay really takes.
 const LATENCIES: [f64; 18] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -40,6 +42,7 @@ pub(crate) struct Metrics {
     pub connections: IntGauge,
     pub in_flight: IntGauge,
     pub by_protocol: IntCounterVec,
+    pub pools: PoolSeries,
 }
 
 impl Metrics {
@@ -153,6 +156,7 @@ impl Metrics {
                 "Relay requests by protocol.",
                 &["proto"],
             )?,
+            pools: PoolSeries::register(registry)?,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Where mined relays go: to Redis, by way of the relay log if there is one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pocket_protocol::SupplierAddress;
@@ -8,6 +9,9 @@ use pocket_store::RelayPublisher;
 
 use crate::drain::InFlight;
 use crate::relay_log::{RelayLog, Travelling, Unlogged};
+
+/// Between two looks for room in the log.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Takes mined relays and answers for them: none is lost, but where [`RelayLog`] says so.
 pub(crate) struct Outbox {
@@ -31,6 +35,20 @@ impl Outbox {
             Some(log) if place.is_some() => (!log.is_stale()).then_some(PublishSlot(place)),
             Some(log) => log.has_room().then_some(PublishSlot(None)),
             None => place.map(|place| PublishSlot(Some(place))),
+        }
+    }
+
+    /// Waits for a place.
+    pub async fn reserve(&self) -> PublishSlot {
+        loop {
+            if let Some(slot) = self.try_reserve() {
+                return slot;
+            }
+            if self.log.is_none() {
+                return PublishSlot(Some(self.publisher.reserve().await));
+            }
+            // The log has room again when Redis confirms, which nobody is told.
+            tokio::time::sleep(LOOK).await;
         }
     }
 

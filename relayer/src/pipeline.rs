@@ -110,7 +110,7 @@ impl Pipeline {
                 return stream::begin(self, Answering::Verified(verified), slot, stream).map(Served::Stream);
             }
         };
-        let signed = sign_answer(&verified.relay, &answer)?;
+        let signed = sign_answer(&verified.relay, answer)?;
         let service = verified.relay.service.clone();
         let (answered, wire) = AnsweredRelay::of(verified, signed, slot);
         if self.mine(answered) {
@@ -135,7 +135,7 @@ impl Pipeline {
                 return stream::begin(self, Answering::Trusted(relay), slot, stream).map(Served::Stream);
             }
         };
-        let signed = sign_answer(&relay, &answer)?;
+        let signed = sign_answer(&relay, answer)?;
         let wire = signed.wire.clone();
         let pipeline = self.clone();
         self.afterwards
@@ -205,7 +205,7 @@ impl Pipeline {
     async fn ask(&self, relay: &ReceivedRelay, forward: Forward) -> Result<BackendReply, Refusal> {
         let route = relay.route();
         let started = Instant::now();
-        let answer = route.backend.ask(forward).await;
+        let answer = route.backends.ask(forward).await;
         match &answer {
             Ok(answer) => {
                 observe(&route.metrics.backend_latency, started.elapsed());
@@ -270,7 +270,6 @@ fn forward(
     carrier: Carrier<'_>,
     parties: &Parties,
 ) -> Result<Forward, Refusal> {
-    let backend = &relay.route().backend;
     let nothing = HeaderMap::new();
     let outer = carrier.outer_headers().unwrap_or(&nothing);
     let method = match envelope.method.as_str() {
@@ -279,11 +278,12 @@ fn forward(
     };
     Ok(Forward {
         method,
-        uri: backend
-            .target()
-            .join(&envelope.url)
-            .map_err(|_| Refusal::Unforwardable)?,
-        headers: backend.headers().for_request(envelope.header, outer, parties),
+        url: envelope.url,
+        headers: relay
+            .route()
+            .backends
+            .headers()
+            .for_request(envelope.header, outer, parties),
         body: envelope.body_bz,
         may_stream: matches!(carrier, Carrier::Request(_)),
     })
@@ -306,7 +306,10 @@ pub(crate) fn publisher_full(service: &Service) -> Refusal {
     }
 }
 
-fn sign_answer(relay: &ReceivedRelay, answer: &BackendAnswer) -> Result<SignedResponse, Refusal> {
+fn sign_answer(relay: &ReceivedRelay, answer: BackendAnswer) -> Result<SignedResponse, Refusal> {
     let key = relay.signing_key.as_ref().ok_or(Refusal::Unsigned)?;
-    sign(relay.header(), envelope::encode(answer), key).ok_or(Refusal::Unsigned)
+    let envelope = envelope::encode(&answer);
+    // A large body is in memory twice at any moment, not three times.
+    drop(answer);
+    sign(relay.header(), envelope, key).ok_or(Refusal::Unsigned)
 }

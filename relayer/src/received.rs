@@ -187,6 +187,7 @@ impl Reception {
             Carrier::Frame(_) => Some(RpcType::WebSocket),
         };
         place.kind = kind.map_or(UNKNOWN, RpcType::as_str);
+        let kind = kind.map(|kind| self.served_as(&service, kind));
         let route = kind.and_then(|kind| service.route(kind));
         match (route, kind) {
             (Some(route), _) => {
@@ -236,6 +237,9 @@ impl Reception {
                 reason: Unavailable::NoBackend,
             });
         };
+        if let (true, Some(route)) = (is_request, route) {
+            route.backends.check_available()?;
+        }
         if signing_key.is_none() && carrier.mode(&service) == ValidationMode::Optimistic {
             return Err(Refusal::Unsigned);
         }
@@ -258,6 +262,18 @@ impl Reception {
             arrival,
             in_flight,
         })
+    }
+}
+
+impl Reception {
+    /// The type whose backend serves a relay of a type.
+    fn served_as(&self, service: &Service, kind: RpcType) -> RpcType {
+        let served_by = service.served_as(kind);
+        if served_by != kind {
+            let pools = &self.metrics.pools;
+            pools.fell_back(service.id.as_str(), kind.as_str(), served_by.as_str());
+        }
+        served_by
     }
 }
 

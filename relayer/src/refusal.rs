@@ -126,8 +126,12 @@ pub enum Refusal {
 pub enum Unavailable {
     /// No backend for the service and RPC type.
     NoBackend,
+    /// All endpoints of the backend are out.
+    NoHealthyBackend,
     /// The queue to Redis is full: an answered relay could be lost.
     PublisherFull,
+    /// A WebSocket sends more messages than it may.
+    TooFast,
 }
 
 impl Refusal {
@@ -176,9 +180,17 @@ impl Refusal {
                 ..
             } => "backend_missing",
             Self::Unavailable {
+                reason: Unavailable::NoHealthyBackend,
+                ..
+            } => "no_healthy_backend",
+            Self::Unavailable {
                 reason: Unavailable::PublisherFull,
                 ..
             } => "publisher_full",
+            Self::Unavailable {
+                reason: Unavailable::TooFast,
+                ..
+            } => "rate_limited",
             Self::UpgradeRequired => "upgrade_required",
             Self::Invalid(_) => "validation_failed",
             Self::BackendTimeout => "backend_timeout",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pocket_config::{RelayerConfig, ResponseCompressionConfig};
+use pocket_config::RelayerConfig;
 use pocket_keys::KeySet;
 use pocket_protocol::Height;
 use pocket_query::{BlockFeed, ChainClient};
@@ -25,6 +25,7 @@ use crate::relay_log::{RelayLog, Travelling};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::supplier_gate::SupplierGate;
+use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
 
 /// How long open requests may take to finish at shutdown.
@@ -80,6 +81,9 @@ pub enum RelayerError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The relay port's certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The registry has the relayer's metrics already.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -124,6 +128,7 @@ impl Relayer {
     ) -> Result<RunningRelayer, RelayerError> {
         let metrics = Metrics::register(&deps.registry)?;
         let services = Services::new(config, &metrics)?;
+        let tls = config.tls.as_ref().map(TlsPort::load).transpose()?.map(Arc::new);
         let address = config.listen_addr.to_string();
         let failed = |source| RelayerError::Listen {
             address: address.clone(),
@@ -169,8 +174,10 @@ impl Relayer {
             counts_for: log.as_ref().map_or(Watermark::TTL, |log| log.patience()),
         };
         let run = Run {
+            server: Server::new(pipeline.clone(), config, tls.clone()),
             pipeline,
             listener,
+            tls,
             marks,
             publisher,
             log,
@@ -179,8 +186,7 @@ impl Relayer {
             give_up,
             cancel: cancel.clone(),
         };
-        let body_timeout = config.longest_request_timeout() + Duration::from_secs(5);
-        let task = tokio::spawn(run.until_ended(body_timeout, config.response_compression.clone()));
+        let task = tokio::spawn(run.until_ended());
         tracing::info!(%local_addr, services = config.services.len(), "relayer listens");
         Ok(RunningRelayer {
             local_addr,
@@ -192,8 +198,10 @@ impl Relayer {
 
 /// The owner of all tasks.
 struct Run {
+    server: Arc<Server>,
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
+    tls: Option<Arc<TlsPort>>,
     marks: Watermarks,
     publisher: RelayPublisher<Travelling>,
     log: Option<Arc<RelayLog>>,
@@ -204,10 +212,12 @@ struct Run {
 }
 
 impl Run {
-    async fn until_ended(self, body_timeout: Duration, compression: ResponseCompressionConfig) {
+    async fn until_ended(self) {
         let Self {
+            server,
             pipeline,
             listener,
+            tls,
             marks,
             publisher,
             log,
@@ -223,6 +233,11 @@ impl Run {
         let gated = pipeline.clone();
         let gate_cancel = cancel.clone();
         helpers.spawn(async move { gated.reception.gate.run(gate_cancel).await });
+        if let Some(tls) = tls.clone() {
+            let cancel = cancel.clone();
+            helpers.spawn(async move { tls.follow_files(cancel).await });
+        }
+        pipeline.reception.services.watch(&mut helpers, &cancel);
         helpers.spawn(build_tables(pipeline.verifier.rings().clone(), cancel.clone()));
         let end_log = CancellationToken::new();
         let mut logging = JoinSet::new();
@@ -236,9 +251,7 @@ impl Run {
         let mut marking = JoinSet::new();
         marking.spawn(marks.run(instance.clone(), end_marks.clone()));
 
-        Server::new(pipeline.clone(), body_timeout, compression)
-            .run(listener, SHUTDOWN_GRACE, cancel)
-            .await;
+        server.run(listener, SHUTDOWN_GRACE, cancel).await;
         pipeline.afterwards.close();
         if tokio::time::timeout(SETTLE_GRACE, pipeline.afterwards.wait())
             .await

@@ -14,18 +14,21 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use pocket_config::ResponseCompressionConfig;
+use pocket_config::{InboundConfig, RelayerConfig, ResponseCompressionConfig};
 use prometheus::IntCounter;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::body;
+use crate::body::{self, BodyTime};
 use crate::grpc::{self, CallBody, Calls};
 use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
 use crate::received::Carrier;
+use crate::stall::StallLimited;
 use crate::stream::{ServedStream, SignedStream};
+use crate::tls_port::TlsPort;
 use crate::websocket::{self, Sockets};
 use crate::{compression, health};
 
@@ -33,8 +36,8 @@ use crate::{compression, health};
 const STREAMS_PER_CONNECTION: u32 = 250;
 /// Largest head of a request.
 const HEAD_BYTES: usize = 1 << 20;
-/// How long a connection may wait for a whole request head, between requests too.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
+/// Beyond the longest time of a backend, for a request's body.
+const BODY_MARGIN: Duration = Duration::from_secs(5);
 /// After a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,30 +47,37 @@ type Answer = Response<Either<Full<Bytes>, Either<SignedStream, CallBody>>>;
 /// What one port serves.
 pub(crate) struct Server {
     pipeline: Arc<Pipeline>,
-    /// How long a request's body may take.
-    body_timeout: Duration,
+    inbound: InboundConfig,
+    body_time: BodyTime,
     compression: ResponseCompressionConfig,
     over_http1: IntCounter,
     over_http2: IntCounter,
     over_websocket: IntCounter,
     sockets: Sockets,
     calls: Calls,
+    tls: Option<Arc<TlsPort>>,
 }
 
 impl Server {
-    pub fn new(pipeline: Arc<Pipeline>, body_timeout: Duration, compression: ResponseCompressionConfig) -> Arc<Self> {
+    pub fn new(pipeline: Arc<Pipeline>, config: &RelayerConfig, tls: Option<Arc<TlsPort>>) -> Arc<Self> {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
         let over_websocket = by_protocol("websocket");
+        let body_time = BodyTime {
+            whole: config.longest_request_timeout() + BODY_MARGIN,
+            stall: config.inbound.stall_timeout,
+        };
         Arc::new(Self {
-            calls: Calls::new(pipeline.clone(), body_timeout),
+            calls: Calls::new(pipeline.clone(), body_time),
             pipeline,
-            body_timeout,
-            compression,
+            inbound: config.inbound.clone(),
+            body_time,
+            compression: config.response_compression.clone(),
             over_http1,
             over_http2,
             over_websocket,
-            sockets: Sockets::default(),
+            sockets: Sockets::new(config.web_socket.clone()),
+            tls,
         })
     }
 
@@ -104,24 +114,45 @@ impl Server {
         if socket.set_nodelay(true).is_err() {
             return;
         }
+        // Boxed: what serves a connection is too large a type to stand within another.
+        let Some(tls) = self.tls.clone() else {
+            return self.serve_on(socket, cancel).boxed().await;
+        };
+        match cancel.run_until_cancelled(tls.accept(socket)).await {
+            Some(Ok(socket)) => self.serve_on(socket, cancel).boxed().await,
+            Some(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            None => {}
+        }
+    }
+
+    /// Serves one connection, encrypted or not.
+    async fn serve_on<S>(self: Arc<Self>, socket: S, cancel: CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let open = &self.pipeline.metrics.connections;
         open.inc();
+        let InboundConfig {
+            idle_timeout,
+            stall_timeout,
+        } = self.inbound;
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(idle_timeout)
             .max_buf_size(HEAD_BYTES)
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .max_header_list_size(HEAD_BYTES as u32)
-            .keep_alive_interval(HEAD_TIMEOUT);
+            .keep_alive_interval(idle_timeout);
         let service = service_fn(|request| {
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
-        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
+        let socket = TokioIo::new(StallLimited::new(socket, idle_timeout, stall_timeout));
+        let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = cancel.cancelled() => {
@@ -155,7 +186,9 @@ impl Server {
         }
         if websocket::is_upgrade(&request) {
             self.over_websocket.inc();
-            return self.sockets.upgrade(&self.pipeline, request).map(Either::Left);
+            // Boxed: every relay's future would have to be as large.
+            let answer = Box::pin(self.sockets.upgrade(&self.pipeline, request)).await;
+            return answer.map(Either::Left);
         }
         if let Some(form) = grpc::Form::of(&request) {
             let answer = self.calls.answer(form, request).await;
@@ -169,7 +202,7 @@ impl Server {
         if is_http2 { &self.over_http2 } else { &self.over_http1 }.inc();
         let (head, incoming) = request.into_parts();
         let limit = self.pipeline.reception.services.body_limit;
-        let served = match body::read(incoming, limit, self.body_timeout).await {
+        let served = match body::read(incoming, limit, self.body_time).await {
             Ok(body) => self.pipeline.serve(Carrier::Request(&head.headers), body).await,
             Err(refusal) => {
                 self.pipeline

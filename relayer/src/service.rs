@@ -6,9 +6,12 @@ use std::sync::Arc;
 use http::HeaderValue;
 use pocket_config::{RelayerConfig, RpcType, ValidationMode};
 use pocket_protocol::ServiceId;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::BackendError;
 use crate::metrics::{Metrics, RelayMetrics};
+use crate::pool::{self, Backends};
 use crate::rpc_type;
 
 /// One service.
@@ -21,6 +24,8 @@ pub(crate) struct Service {
     /// Largest request, in bytes.
     pub body_limit: usize,
     pub default_type: RpcType,
+    /// Types that stand in for others, first choice first.
+    fallbacks: Vec<RpcType>,
     routes: [Option<Route>; rpc_type::ALL.len()],
 }
 
@@ -28,7 +33,7 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub kind: RpcType,
-    pub backend: Backend,
+    pub backends: Backends,
     pub metrics: RelayMetrics,
 }
 
@@ -36,6 +41,20 @@ impl Service {
     /// The route of a type; there is no falling back on another.
     pub fn route(&self, kind: RpcType) -> Option<&Route> {
         self.routes[rpc_type::index(kind)].as_ref()
+    }
+
+    /// The type whose backend serves relays of a type now: its own where that has an endpoint to ask, else the first
+    /// fallback that has. Only requests fall back, not sockets and calls.
+    pub fn served_as(&self, kind: RpcType) -> RpcType {
+        let is_available = |kind| {
+            self.route(kind)
+                .is_some_and(|route| route.backends.pool().is_available())
+        };
+        if self.fallbacks.is_empty() || matches!(kind, RpcType::WebSocket | RpcType::Grpc) || is_available(kind) {
+            return kind;
+        }
+        let mut others = self.fallbacks.iter().copied();
+        others.find(|other| is_available(*other)).unwrap_or(kind)
     }
 
     /// The types that have one.
@@ -74,17 +93,18 @@ impl Services {
         for (id, service) in &config.services {
             let mut routes = [const { None }; rpc_type::ALL.len()];
             for (&kind, backend) in &service.backends {
-                if backend.endpoints.len() > 1 {
-                    tracing::warn!(service = %id, kind = kind.as_str(), "only the first of several urls is used");
-                }
-                let backend = Backend::new(kind, backend, service, &config.http_transport, body_limit);
-                let backend = backend.map_err(|source| ServiceError {
+                let backends = Backends::new(id, kind, backend, service, config, body_limit, &metrics.pools);
+                let backends = backends.map_err(|source| ServiceError {
                     service: id.clone(),
                     kind: kind.as_str(),
                     source,
                 })?;
                 let metrics = metrics.of(id.as_str(), kind, service.validation_mode);
-                routes[rpc_type::index(kind)] = Some(Route { kind, backend, metrics });
+                routes[rpc_type::index(kind)] = Some(Route {
+                    kind,
+                    backends,
+                    metrics,
+                });
             }
             let service = Service {
                 id: id.clone(),
@@ -92,11 +112,31 @@ impl Services {
                 mode: service.validation_mode,
                 body_limit: bytes(service.max_body_size_bytes),
                 default_type: service.default_backend,
+                fallbacks: service.fallback_backends.clone(),
                 routes,
             };
             by_id.insert(id.clone(), Arc::new(service));
         }
         Ok(Self { by_id, body_limit })
+    }
+
+    /// Watches all endpoints until `cancel`, in tasks that end with `tasks`.
+    pub fn watch(&self, tasks: &mut JoinSet<()>, cancel: &CancellationToken) {
+        for backends in self
+            .by_id
+            .values()
+            .flat_map(|service| service.routes())
+            .map(|route| &route.backends)
+        {
+            pool::watch_all(backends.pool(), backends.watched(), tasks, cancel);
+            for index in 0..backends.pool().endpoints().len() {
+                let (pool, cancel) = (backends.pool().clone(), cancel.clone());
+                tasks.spawn(async move {
+                    let warming = pool.endpoints()[index].connection.keep_warm();
+                    cancel.run_until_cancelled(warming).await;
+                });
+            }
+        }
     }
 
     /// The service of an id from the wire.

@@ -5,7 +5,8 @@ mod common;
 use bytes::Bytes;
 use common::client::{QUESTION, verified};
 use common::grpc::{GrpcBackend, call, channel, framed, world, world_with};
-use common::{World, WorldConfig};
+use common::{NOWHERE, World, WorldConfig};
+use futures::StreamExt as _;
 use pocket_devnet::Actor;
 use pocket_proto::pocket::service::relay_service_client::RelayServiceClient;
 use pocket_proto::pocket::service::{Relay as MinedRelay, RelayRequest, RelayResponse};
@@ -13,6 +14,9 @@ use pocket_proto::sdk::types::PokthttpResponse;
 use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 /// Sends a relay as a gRPC client does. `rpc_type` is metadata.
 async fn send(world: &World, request: RelayRequest, rpc_type: Option<&'static str>) -> Result<RelayResponse, Status> {
@@ -356,5 +360,42 @@ async fn relay_of_a_client_that_leaves_is_not_mined_and_holds_nothing_up() {
     assert!(left);
     assert!(world.published("supplier1").await.is_empty());
     assert_eq!(world.counted("ha_relayer_relays_served_total", &[]), 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn service_whose_only_backend_fails_is_unavailable_and_not_serving() {
+    let config = WorldConfig {
+        backends: Some(format!(
+            "grpc:\n  url: {NOWHERE}\n  health_check: {{ unhealthy_threshold: 1 }}"
+        )),
+        ..WorldConfig::default()
+    };
+    let mut world = World::with(config).await;
+    let relay = world.relay().await;
+    let mut health = HealthClient::new(channel(&world).await);
+    let service = "svc-http".to_owned();
+    let mut watched = health.watch(HealthCheckRequest { service }).await.unwrap().into_inner();
+    assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
+
+    let response = send(&world, call(&relay, "Say", b"x").request(), Some("1"))
+        .await
+        .unwrap();
+    assert_eq!(
+        response.relay_miner_error.unwrap().description,
+        "backend error: unreachable"
+    );
+    assert_eq!(
+        watched.next().await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
+    let status = send(&world, call(&relay, "Say", b"y").request(), Some("1"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Unavailable, "all backends unhealthy for service svc-http")
+    );
+    assert!(world.published("supplier1").await.is_empty());
     world.end().await;
 }

@@ -10,14 +10,34 @@ use clap::{Args, value_parser};
 use pocket_protocol::{AppAddress, ServiceId, SupplierAddress};
 use url::Url;
 
-use crate::RpcType;
+use crate::Mode;
+
+/// Shown below the options.
+const EXAMPLES: &str = "\
+Examples:
+  One relay for an application that signs itself, its answer shown
+    relay-miner relay jsonrpc --app-priv-key HEX --service eth --node localhost:9090
+  A gateway signs; the keys come from a file
+    relay-miner relay rest --keys-file keys.yaml --service pocket --node localhost:9090 --path /cosmos/bank/v1beta1/params
+  500 relays a second for 20 seconds, over all suppliers of the session
+    relay-miner relay cometbft --localnet --load-test -n 10000 --rps 500 --all-suppliers
+  A subscription over a WebSocket, and its first 5 messages
+    relay-miner relay websocket --localnet --messages 6 \\
+      --payload '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_subscribe\",\"params\":[\"newHeads\"]}'
+  1,000 messages over 20 WebSockets
+    relay-miner relay websocket --localnet --load-test -n 1000 --concurrency 20
+  A stream of 10 batches, each verified
+    relay-miner relay stream --localnet --batches 10
+  A gRPC call with a message of its own, encoded
+    relay-miner relay grpc --localnet --path /demo.DemoService/StreamBlockHeights --message 0803";
 
 /// What `relay` is told on the command line.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct RelayArgs {
-    /// What the relay's backend speaks
+    /// What the relay's backend speaks, and so what carries the relay
     #[arg(value_enum)]
-    pub mode: RpcType,
+    pub mode: Mode,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -112,7 +132,7 @@ pub struct NetworkArgs {
     /// Send to all suppliers of the session in turn
     #[arg(long)]
     pub all_suppliers: bool,
-    /// HTTP/2 with prior knowledge instead of HTTP/1.1
+    /// HTTP/2 with prior knowledge instead of HTTP/1.1; grpc is always that, websocket never
     #[arg(long)]
     pub http2: bool,
     /// Seconds to wait for an answer
@@ -124,15 +144,24 @@ pub struct NetworkArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Call")]
 pub struct CallArgs {
-    /// Body for the backend [default: eth_blockNumber, for cometbft status, for rest none]
+    /// Body for the backend [default: eth_blockNumber, for cometbft status, for rest and grpc none]
     #[arg(long, value_name = "TEXT")]
     pub payload: Option<String>,
-    /// Path and query at the backend
-    #[arg(long, value_name = "PATH", default_value = "/")]
-    pub path: String,
+    /// Path and query at the backend; of a gRPC call its method [default: /, for grpc /demo.DemoService/GetBlockHeight]
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
     /// HTTP method [default: POST, for rest without a payload GET]
     #[arg(long, value_name = "METHOD")]
     pub method: Option<String>,
+    /// stream: ask for so many batches, by a field of this name in the payload [default: as many as come]
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub batches: u32,
+    /// websocket: messages to wait for after each request, each an answer that is verified [default: 1]
+    #[arg(long, value_name = "N")]
+    pub messages: Option<NonZeroUsize>,
+    /// grpc: the call's message, encoded, in hex [default: an empty one]
+    #[arg(long, value_name = "HEX", conflicts_with = "payload")]
+    pub message: Option<String>,
 }
 
 /// How many relays, and how fast.

@@ -1,13 +1,14 @@
 //! The command `relay`: options, one relay or a load of them, and what to print.
 
 mod args;
+mod call;
 mod identity;
 mod one;
 
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
+use pocket_protocol::ServiceId;
 use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -15,10 +16,11 @@ use url::Url;
 
 use crate::load::{LoadReport, load};
 use crate::{
-    BackendCall, ClientConfig, ClientError, RelayClient, RelayError, RpcType, Sessions, SigningStyle, SupplierChoice,
+    ClientConfig, ClientError, Mode, Payload, RelayClient, RelayError, Sessions, SigningStyle, SupplierChoice,
 };
 
 pub use args::{CallArgs, KeyArgs, LoadArgs, NetworkArgs, RelayArgs};
+pub use call::CallError;
 pub use identity::IdentityError;
 pub use one::OneReport;
 
@@ -30,6 +32,9 @@ pub enum RunError {
     /// The keys.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// What the backend shall get.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// The chain's endpoints, or its id.
     #[error("the chain: {0}")]
     Chain(#[from] QueryError),
@@ -55,7 +60,7 @@ impl RelayReport {
     /// Whether everything went well: what the process's exit status should say.
     pub fn is_clean(&self) -> bool {
         match self {
-            Self::One(report) => report.backend_error.is_none(),
+            Self::One(report) => report.is_clean(),
             Self::Load(report) => report.is_clean(),
         }
     }
@@ -77,13 +82,14 @@ impl fmt::Display for RelayReport {
 
 /// Sends what the options say and reports. `cancel` ends a load early; it is reported as far as it came.
 pub async fn run(args: &RelayArgs, cancel: &CancellationToken) -> Result<RelayReport, RunError> {
+    let payload = args.call.payload(args.mode)?;
     let chain = ChainClient::new(args.network.node())?;
     if args.network.chain_id.is_some() {
         chain.chain_id().await?;
     }
     let following = cancel.child_token();
     let (blocks, follower) = BlockFeed::start(chain.clone(), following.clone());
-    let outcome = send(args, chain, blocks, cancel).await;
+    let outcome = send(args, &payload, chain, blocks, cancel).await;
     following.cancel();
     follower.await.expect("the block feed does not panic");
     outcome
@@ -91,11 +97,12 @@ pub async fn run(args: &RelayArgs, cancel: &CancellationToken) -> Result<RelayRe
 
 async fn send(
     args: &RelayArgs,
+    payload: &Payload,
     chain: ChainClient,
     blocks: BlockFeed,
     cancel: &CancellationToken,
 ) -> Result<RelayReport, RunError> {
-    let service = args.network.service();
+    let service = args.network.service(args.mode);
     let signatory = identity::signatory(&args.keys, args.network.localnet.then_some(&service))?;
     let style = if args.load.load_test {
         SigningStyle::Fast
@@ -116,13 +123,12 @@ async fn send(
         ..ClientConfig::new(args.network.relayer(), service)
     };
     let client = RelayClient::new(&config, sessions)?;
-    let payload = args.call.call(args.mode).payload();
     if args.load.load_test {
         Ok(RelayReport::Load(
-            load(&client, &payload, &args.load.plan(), cancel).await?,
+            load(&client, payload, &args.load.plan(), cancel).await?,
         ))
     } else {
-        Ok(RelayReport::One(one::send(&client, &payload).await?))
+        Ok(RelayReport::One(one::send(&client, payload).await?))
     }
 }
 
@@ -130,7 +136,17 @@ async fn send(
 const LOCAL_RPC: &str = "http://localhost:26657";
 const LOCAL_GRPC: &str = "localhost:9090";
 const LOCAL_RELAYER: &str = "http://localhost:8080";
-const LOCAL_SERVICE: &str = "svc-http";
+
+/// The local network's service of the mode's type.
+fn local_service(mode: Mode) -> &'static str {
+    match mode {
+        Mode::JsonRpc => "svc-http",
+        Mode::WebSocket => "svc-ws",
+        Mode::Grpc => "svc-grpc",
+        Mode::Rest | Mode::Stream => "svc-rest",
+        Mode::CometBft => "svc-comet",
+    }
+}
 
 impl NetworkArgs {
     fn node(&self) -> NodeConfig {
@@ -142,8 +158,8 @@ impl NetworkArgs {
         }
     }
 
-    fn service(&self) -> pocket_protocol::ServiceId {
-        let local = || LOCAL_SERVICE.parse().expect("the constant is a service id");
+    fn service(&self, mode: Mode) -> ServiceId {
+        let local = || local_service(mode).parse().expect("the constants are service ids");
         self.service.clone().unwrap_or_else(local)
     }
 
@@ -158,20 +174,6 @@ impl NetworkArgs {
             None if self.all_suppliers => SupplierChoice::All,
             None => SupplierChoice::First,
         }
-    }
-}
-
-impl CallArgs {
-    fn call(&self, rpc_type: RpcType) -> BackendCall {
-        let mut call = match &self.payload {
-            Some(text) => BackendCall::json(rpc_type, Bytes::from(text.clone())),
-            None => BackendCall::usual(rpc_type),
-        };
-        call.url.clone_from(&self.path);
-        if let Some(method) = &self.method {
-            call.method.clone_from(method);
-        }
-        call
     }
 }
 
@@ -234,6 +236,7 @@ mod tests {
             "jsonrpc --localnet --keys-file a --app-priv-key 01",
             "jsonrpc --localnet --app-key a",
             "jsonrpc --localnet --timeout 0",
+            "grpc --localnet --message 00 --payload {}",
             "jsonrpc --node a:1",
             "jsonrpc --service a",
             "telnet --localnet",
@@ -243,15 +246,12 @@ mod tests {
     }
 
     #[test]
-    fn payload_path_and_method_reach_the_backend() {
-        let args = parse("rest --localnet --payload x --path /a?b --method PUT").unwrap();
-        let call = args.call.call(args.mode);
-        assert_eq!(
-            (call.method.as_str(), call.url.as_str(), &call.body[..]),
-            ("PUT", "/a?b", &b"x"[..])
-        );
-        assert_eq!(call.rpc_type, RpcType::Rest);
-        let args = parse("rest --localnet").unwrap();
-        assert_eq!(args.call.call(args.mode), BackendCall::usual(RpcType::Rest));
+    fn local_network_has_a_service_for_each_mode() {
+        for (mode, service) in [("jsonrpc", "svc-http"), ("stream", "svc-rest"), ("grpc", "svc-grpc")] {
+            let args = parse(&format!("{mode} --localnet")).unwrap();
+            assert_eq!(args.network.service(args.mode).as_str(), service);
+        }
+        let args = parse("grpc --localnet --service other").unwrap();
+        assert_eq!(args.network.service(args.mode).as_str(), "other");
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Check, Payload, RelayClient, RelayError, SignedRelay};
+use crate::{Answer, Check, Payload, RelayClient, RelayError, SignedRelay};
 use pace::Starts;
 use tally::Tally;
 
@@ -72,7 +72,7 @@ pub async fn load(
     let mut signers = JoinSet::new();
     let signed = signing::start(&mut signers, client, payload, plan.pace.at_a_time());
     let mut starts = Starts::new(client.sessions().clone(), signed, plan);
-    let mut tally = Tally::new(payload.rpc_type);
+    let mut tally = Tally::new(payload.mode);
     let mut flights = JoinSet::new();
     let mut started = 0;
     let begin = Instant::now();
@@ -101,6 +101,7 @@ pub async fn load(
     // The queue's end ends the signers.
     let waited = starts.finish().await;
     while signers.join_next().await.is_some() {}
+    client.close().await;
     Ok(tally.report(started, elapsed, waited))
 }
 
@@ -123,6 +124,9 @@ struct Flight {
 /// An answer, and what it took.
 struct Landing {
     latency: Duration,
+    /// To the first piece.
+    first: Duration,
+    pieces: usize,
     bytes: usize,
     /// What reading and verifying took; `None` if it was not verified.
     verifying: Option<Duration>,
@@ -139,14 +143,20 @@ async fn fly(client: RelayClient, relay: SignedRelay, due: Instant, check: Check
             };
         }
     };
-    let (latency, bytes) = (received.at - due, received.bytes.len());
+    let (latency, first) = (received.at - due, received.first_at - due);
+    let (pieces, bytes) = (received.pieces.len(), received.len());
     let begin = Instant::now();
-    let outcome = relay.read(received, check).map(|answer| Landing {
-        latency,
-        bytes,
-        verifying: (check == Check::All).then(|| begin.elapsed()),
-        backend_error: answer.backend_error(relay.rpc_type()),
-    });
+    let outcome = relay
+        .read(received, check)
+        .and_then(Answer::whole)
+        .map(|answer| Landing {
+            latency,
+            first,
+            pieces,
+            bytes,
+            verifying: (check == Check::All).then(|| begin.elapsed()),
+            backend_error: answer.backend_error(relay.mode()),
+        });
     Flight { relay, outcome }
 }
 
@@ -154,7 +164,7 @@ async fn fly(client: RelayClient, relay: SignedRelay, due: Instant, check: Check
 mod tests {
     use super::*;
     use crate::fake_relayer::{FakeRelayer, Manner};
-    use crate::{BackendCall, RpcType};
+    use crate::{BackendCall, Mode};
 
     fn closed(relays: u64) -> LoadPlan {
         LoadPlan {
@@ -176,7 +186,7 @@ mod tests {
 
     async fn load_of(manner: Manner, suppliers: u8, plan: LoadPlan) -> (FakeRelayer, LoadReport) {
         let relayer = FakeRelayer::start(manner, suppliers).await;
-        let payload = BackendCall::usual(RpcType::JsonRpc).payload();
+        let payload = BackendCall::usual(Mode::JsonRpc).payload();
         let report = load(&relayer.client(), &payload, &plan, &CancellationToken::new())
             .await
             .unwrap();
@@ -255,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn cancelled_load_reports_what_was_sent() {
         let relayer = FakeRelayer::start(Manner::Honest(200), 1).await;
-        let payload = BackendCall::usual(RpcType::JsonRpc).payload();
+        let payload = BackendCall::usual(Mode::JsonRpc).payload();
         let cancel = CancellationToken::new();
         cancel.cancel();
         for plan in [closed(1_000_000), open(1_000_000)] {

@@ -8,13 +8,13 @@ use hdrhistogram::Histogram;
 use pocket_protocol::{Height, SupplierAddress};
 use serde::{Deserialize, Serialize};
 
-use crate::RpcType;
+use crate::Mode;
 
 /// What came of a load. As JSON, each field under its name here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
     /// What the backend spoke.
-    pub rpc_type: RpcType,
+    pub mode: Mode,
     /// Relays that were started.
     pub sent: u64,
     /// Relays whose answer came and was believed: what a supplier should claim.
@@ -33,6 +33,10 @@ pub struct LoadReport {
     pub relays_per_second: f64,
     /// Latency of answered relays in milliseconds, to the answer's last byte.
     pub latency_ms: LatencyReport,
+    /// Signed pieces of all answers: batches of streams, messages over `WebSocket`s; otherwise one each.
+    pub pieces: u64,
+    /// Latency to the first piece in milliseconds.
+    pub first_piece_ms: LatencyReport,
     /// Bytes of all requests' bodies.
     pub request_bytes: u64,
     /// Bytes of answered relays' bodies.
@@ -147,7 +151,7 @@ impl fmt::Display for LoadReport {
         writeln!(
             f,
             "relays     {} sent, {} answered, {} verified ({})",
-            self.sent, self.answered, self.verified, self.rpc_type
+            self.sent, self.answered, self.verified, self.mode
         )?;
         writeln!(
             f,
@@ -155,6 +159,10 @@ impl fmt::Display for LoadReport {
             self.relays_per_second, self.seconds
         )?;
         writeln!(f, "latency    {} ms", self.latency_ms)?;
+        if self.pieces > self.answered {
+            writeln!(f, "pieces     {}, each signed", self.pieces)?;
+            writeln!(f, "to first   {} ms", self.first_piece_ms)?;
+        }
         writeln!(
             f,
             "bytes      {} requested, {} answered",
@@ -243,7 +251,7 @@ mod tests {
     #[test]
     fn report_of_nothing_has_numbers_that_json_can_carry() {
         let report = LoadReport {
-            rpc_type: RpcType::Rest,
+            mode: Mode::Rest,
             sent: 0,
             answered: 0,
             verified: 0,
@@ -253,6 +261,8 @@ mod tests {
             seconds: 0.0,
             relays_per_second: 0.0,
             latency_ms: Latencies::new().report(),
+            pieces: 0,
+            first_piece_ms: Latencies::new().report(),
             request_bytes: 0,
             answer_bytes: 0,
             verifying: MeanCost::of(Duration::ZERO, 0),

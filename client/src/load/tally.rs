@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use super::report::{ErrorCount, Latencies, LoadReport, MeanCost, SessionCount};
 use super::{Flight, Landing};
-use crate::{ErrorKind, RelayError, RelaySession, RpcType, SignedRelay};
+use crate::{ErrorKind, Mode, RelayError, RelaySession, SignedRelay};
 
 /// What came of the relays so far. One task owns it.
 pub(super) struct Tally {
-    rpc_type: RpcType,
+    mode: Mode,
     latencies: Latencies,
+    first_pieces: Latencies,
+    pieces: u64,
     answered: u64,
     verified: u64,
     verifying: Duration,
@@ -24,10 +26,12 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub fn new(rpc_type: RpcType) -> Self {
+    pub fn new(mode: Mode) -> Self {
         Self {
-            rpc_type,
+            mode,
             latencies: Latencies::new(),
+            first_pieces: Latencies::new(),
+            pieces: 0,
             answered: 0,
             verified: 0,
             verifying: Duration::ZERO,
@@ -62,6 +66,8 @@ impl Tally {
         self.answered += 1;
         self.answer_bytes += landing.bytes as u64;
         self.latencies.record(landing.latency);
+        self.first_pieces.record(landing.first);
+        self.pieces += landing.pieces as u64;
         if let Some(took) = landing.verifying {
             self.verified += 1;
             self.verifying += took;
@@ -90,7 +96,7 @@ impl Tally {
             .collect();
         sessions.sort_unstable_by(|a, b| (a.end, &a.session_id, &a.supplier).cmp(&(b.end, &b.session_id, &b.supplier)));
         LoadReport {
-            rpc_type: self.rpc_type,
+            mode: self.mode,
             sent,
             answered: self.answered,
             verified: self.verified,
@@ -104,6 +110,8 @@ impl Tally {
             seconds: elapsed.as_secs_f64(),
             relays_per_second: self.answered as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
             latency_ms: self.latencies.report(),
+            pieces: self.pieces,
+            first_piece_ms: self.first_pieces.report(),
             request_bytes: self.request_bytes,
             answer_bytes: self.answer_bytes,
             verifying: MeanCost::of(self.verifying, self.verified),

@@ -11,19 +11,32 @@ use serde_json::{Value, json};
 /// a `CometBFT` method's path is that method; all else is echoed.
 pub(super) fn answer(head: &Parts, body: &Bytes, number: u64, at_least: usize) -> Response<Bytes> {
     let path = head.uri.path();
-    let mut answer = if head.method == Method::GET && matches!(path, "/status" | "/health") {
-        result(&json!(-1), &comet(&path[1..], number))
-    } else if head.method == Method::POST && body.first().is_some_and(|first| b"{[".contains(first)) {
-        json_rpc(body, number)
-    } else {
-        echo(head, body)
+    let plain = || {
+        let mut answer = if head.method == Method::GET && matches!(path, "/status" | "/health") {
+            result(&json!(-1), &comet(&path[1..], number))
+        } else {
+            echo(head, body)
+        };
+        pad(&mut answer, at_least);
+        answer
     };
-    pad(&mut answer, at_least);
+    let json_rpc = (head.method == Method::POST).then(|| message(body, number, at_least));
+    let answer = json_rpc.flatten().unwrap_or_else(plain);
     let mut answer = Response::new(Bytes::from(answer.to_string()));
     answer
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
+}
+
+/// The answer to a body that looks like JSON-RPC; `None` if it does not.
+pub(super) fn message(body: &[u8], number: u64, at_least: usize) -> Option<Value> {
+    let looks_so = body.first().is_some_and(|first| b"{[".contains(first));
+    looks_so.then(|| {
+        let mut answer = json_rpc(body, number);
+        pad(&mut answer, at_least);
+        answer
+    })
 }
 
 fn json_rpc(body: &[u8], number: u64) -> Value {
@@ -55,7 +68,7 @@ fn comet(method: &str, number: u64) -> Value {
     }
 }
 
-fn result(id: &Value, result: &Value) -> Value {
+pub(super) fn result(id: &Value, result: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 

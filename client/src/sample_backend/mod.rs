@@ -1,30 +1,52 @@
-//! A backend to relay to: it answers JSON-RPC, REST and `CometBFT` calls, and fails when it is told to.
+//! A backend to relay to, for every RPC type: JSON-RPC, REST and `CometBFT` calls, streams of server-sent events and
+//! NDJSON, messages over `WebSocket`s, gRPC calls. It fails when it is told to.
 
 mod answers;
+mod grpc;
+mod socket;
+mod stream;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
 
 use crate::http_server::HttpServer;
 
 /// What the backend does with calls; may be changed while it runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviour {
     /// Waits this long before each answer.
     pub delay: Duration,
     /// Answers are made at least this long, by a field or line of padding.
     pub answer_bytes: usize,
+    /// Waits this long between two batches of a stream.
+    pub batch_pause: Duration,
     /// What goes wrong.
     pub failure: Failure,
+}
+
+impl Default for Behaviour {
+    /// Answers at once. Batches come so slowly that a relayer passes each on by itself (spec `relay.md` §5.11).
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            answer_bytes: 0,
+            batch_pause: Duration::from_millis(110),
+            failure: Failure::None,
+        }
+    }
 }
 
 /// What goes wrong at the backend.
@@ -33,7 +55,8 @@ pub enum Failure {
     /// Nothing.
     #[default]
     None,
-    /// Every nth call is answered with this status and a short text; 1 is all of them, 0 none.
+    /// Every nth call is answered with this status and a short text, a message over a WebSocket with a close; 1 is all
+    /// of them, 0 none.
     Status {
         /// The HTTP status.
         status: StatusCode,
@@ -71,7 +94,12 @@ impl Default for SampleBackendConfig {
 pub struct SampleBackend {
     server: HttpServer,
     state: Arc<State>,
+    // Ends with the backend, and the sockets with it.
+    _sockets: Arc<Sockets>,
 }
+
+/// The tasks of open `WebSocket`s.
+type Sockets = Mutex<JoinSet<()>>;
 
 #[derive(Debug)]
 struct State {
@@ -88,12 +116,17 @@ impl SampleBackend {
             received: AtomicU64::new(0),
             served: AtomicU64::new(0),
         });
+        let sockets = Arc::new(Sockets::default());
         let handler = {
-            let state = state.clone();
-            move |request| state.clone().answer(request)
+            let (state, sockets) = (state.clone(), Arc::downgrade(&sockets));
+            move |request| state.clone().answer(request, sockets.clone())
         };
         let server = HttpServer::start(config.listen, handler).await?;
-        Ok(Self { server, state })
+        Ok(Self {
+            server,
+            state,
+            _sockets: sockets,
+        })
     }
 
     /// Where it listens.
@@ -101,12 +134,17 @@ impl SampleBackend {
         self.server.address()
     }
 
-    /// `http://` and [its address](Self::address).
+    /// `http://` and [its address](Self::address): for all calls but `WebSocket`s.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
     }
 
-    /// Calls that came in, answered or not.
+    /// `ws://` and [its address](Self::address).
+    pub fn socket_url(&self) -> String {
+        format!("ws://{}", self.address())
+    }
+
+    /// Calls that came in, answered or not; each message over a WebSocket is one.
     pub fn received(&self) -> u64 {
         self.state.received.load(Ordering::Relaxed)
     }
@@ -131,175 +169,74 @@ enum NoAnswer {
     Broken(#[from] hyper::Error),
 }
 
+/// An answer's body.
+type Answer = UnsyncBoxBody<Bytes, Infallible>;
+
+/// A call that was let through.
+struct Call {
+    /// The how manieth it is.
+    number: u64,
+    behaviour: Arc<Behaviour>,
+}
+
 impl State {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, NoAnswer> {
-        let number = self.received.fetch_add(1, Ordering::Relaxed) + 1;
-        let behaviour = self.behaviour.load_full();
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        sockets: Weak<Sockets>,
+    ) -> Result<Response<Answer>, NoAnswer> {
+        if socket::is_upgrade(&request) {
+            return Ok(socket::open(self, request, &sockets));
+        }
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        if !behaviour.delay.is_zero() {
-            tokio::time::sleep(behaviour.delay).await;
-        }
-        let strikes = |one_in: u64| one_in != 0 && number.is_multiple_of(one_in);
-        match behaviour.failure {
-            Failure::Hangup { one_in } if strikes(one_in) => return Err(NoAnswer::Told),
-            Failure::Status { status, one_in } if strikes(one_in) => {
-                let mut answer = Response::new(Full::from("the sample backend fails, as it was told to\n"));
+        let call = self.take().await;
+        match call.failure() {
+            Failure::Hangup { .. } => return Err(NoAnswer::Told),
+            Failure::Status { status, .. } => {
+                let mut answer =
+                    Response::new(Full::from("the sample backend fails, as it was told to\n").boxed_unsync());
                 *answer.status_mut() = status;
                 return Ok(answer);
             }
-            _ => {}
+            Failure::None => {}
         }
-        let answer = answers::answer(&head, &body, number, behaviour.answer_bytes);
+        let answer = if grpc::is_call(&head.headers) {
+            grpc::answer(head.uri.path(), &body, &call)
+        } else if let Some(wanted) = stream::wanted(&head, &body) {
+            stream::answer(wanted, call)
+        } else {
+            answers::answer(&head, &body, call.number, call.behaviour.answer_bytes)
+                .map(|body| Full::new(body).boxed_unsync())
+        };
         self.served.fetch_add(1, Ordering::Relaxed);
-        Ok(answer.map(Full::new))
+        Ok(answer)
+    }
+
+    /// Counts a call, and makes it wait.
+    async fn take(&self) -> Call {
+        let number = self.received.fetch_add(1, Ordering::Relaxed) + 1;
+        let behaviour = self.behaviour.load_full();
+        if !behaviour.delay.is_zero() {
+            tokio::time::sleep(behaviour.delay).await;
+        }
+        Call { number, behaviour }
+    }
+}
+
+impl Call {
+    /// What befalls this call.
+    fn failure(&self) -> Failure {
+        match self.behaviour.failure {
+            Failure::Status { one_in, .. } | Failure::Hangup { one_in }
+                if one_in == 0 || !self.number.is_multiple_of(one_in) =>
+            {
+                Failure::None
+            }
+            failure => failure,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use hyper_util::client::legacy::Client;
-    use hyper_util::rt::TokioExecutor;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    async fn call(backend: &SampleBackend, request: http::request::Builder, body: &str) -> Option<(StatusCode, Bytes)> {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let request = request.body(Full::<Bytes>::from(body.to_owned())).unwrap();
-        let answer = client.request(request).await.ok()?;
-        assert!(backend.received() > 0);
-        Some((answer.status(), answer.into_body().collect().await.unwrap().to_bytes()))
-    }
-
-    async fn post(backend: &SampleBackend, body: &str) -> (StatusCode, Value) {
-        let (status, body) = call(backend, Request::post(backend.url()), body).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap())
-    }
-
-    async fn backend(behaviour: Behaviour) -> SampleBackend {
-        let config = SampleBackendConfig {
-            behaviour,
-            ..Default::default()
-        };
-        SampleBackend::start(config).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn json_rpc_call_is_answered_with_its_id() {
-        let backend = backend(Behaviour::default()).await;
-        let (status, answer) = post(&backend, r#"{"jsonrpc":"2.0","id":"a","method":"eth_blockNumber"}"#).await;
-        assert_eq!(status, StatusCode::OK);
-        assert_eq!(answer, json!({"jsonrpc": "2.0", "id": "a", "result": "0x1"}));
-        let (_, answer) = post(&backend, r#"{"id":2,"method":"echo","params":[1,{"a":null}]}"#).await;
-        assert_eq!(answer["result"], json!([1, {"a": null}]));
-        assert_eq!(backend.served(), 2);
-    }
-
-    #[tokio::test]
-    async fn json_rpc_batch_and_nonsense_are_answered_too() {
-        let backend = backend(Behaviour::default()).await;
-        let (_, answer) = post(&backend, r#"[{"id":1,"method":"a"},{"id":2,"method":"b"}]"#).await;
-        assert_eq!((answer[0]["id"].as_u64(), answer[1]["id"].as_u64()), (Some(1), Some(2)));
-        let (status, answer) = post(&backend, "{").await;
-        assert_eq!(
-            (status, answer["error"]["code"].as_i64()),
-            (StatusCode::OK, Some(-32700))
-        );
-        let (_, answer) = post(&backend, r#"{"id":1}"#).await;
-        assert_eq!(answer["error"]["code"], -32600);
-    }
-
-    #[tokio::test]
-    async fn status_is_that_of_a_comet_node() {
-        let backend = backend(Behaviour::default()).await;
-        let (_, answer) = post(&backend, r#"{"jsonrpc":"2.0","id":1,"method":"status","params":[]}"#).await;
-        assert!(answer["result"]["sync_info"]["latest_block_height"].is_string());
-        let (_, body) = call(&backend, Request::get(format!("{}/status", backend.url())), "")
-            .await
-            .unwrap();
-        let answer: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(answer["result"]["sync_info"]["catching_up"], false);
-    }
-
-    #[tokio::test]
-    async fn rest_call_is_told_what_it_was() {
-        let backend = backend(Behaviour::default()).await;
-        let request = Request::put(format!("{}/a%2Fb?x=1&y", backend.url()))
-            .header("x-a", "1")
-            .header("x-a", "2");
-        let (_, body) = call(&backend, request, "hello").await.unwrap();
-        let answer: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(answer["method"], "PUT");
-        assert_eq!(answer["path"], "/a%2Fb");
-        assert_eq!(answer["query"], "x=1&y");
-        assert_eq!(answer["headers"]["x-a"], json!(["1", "2"]));
-        assert_eq!(answer["body"], "hello");
-    }
-
-    #[tokio::test]
-    async fn every_third_call_fails() {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        let failure = Failure::Status { status, one_in: 3 };
-        let backend = backend(Behaviour {
-            failure,
-            ..Default::default()
-        })
-        .await;
-        let mut statuses = Vec::new();
-        for _ in 0..6 {
-            statuses.push(
-                call(&backend, Request::get(backend.url()), "")
-                    .await
-                    .unwrap()
-                    .0
-                    .as_u16(),
-            );
-        }
-        assert_eq!(statuses, [200, 200, 500, 200, 200, 500]);
-        assert_eq!((backend.received(), backend.served()), (6, 4));
-    }
-
-    #[tokio::test]
-    async fn hung_up_call_has_no_answer_and_the_next_behaviour_has() {
-        let failure = Failure::Hangup { one_in: 1 };
-        let backend = backend(Behaviour {
-            failure,
-            ..Default::default()
-        })
-        .await;
-        assert_eq!(call(&backend, Request::get(backend.url()), "").await, None);
-        backend.behave(Behaviour::default());
-        assert!(call(&backend, Request::get(backend.url()), "").await.is_some());
-        assert_eq!(backend.served(), 1);
-    }
-
-    #[tokio::test]
-    async fn answers_are_padded_to_the_wanted_size() {
-        let answer_bytes = 100_000;
-        let backend = backend(Behaviour {
-            answer_bytes,
-            ..Default::default()
-        })
-        .await;
-        let (_, body) = call(&backend, Request::get(backend.url()), "").await.unwrap();
-        assert!(
-            (answer_bytes..answer_bytes + 200).contains(&body.len()),
-            "{}",
-            body.len()
-        );
-        assert!(serde_json::from_slice::<Value>(&body).is_ok());
-        let (_, body) = call(
-            &backend,
-            Request::post(backend.url()),
-            r#"{"id":1,"method":"eth_blockNumber"}"#,
-        )
-        .await
-        .unwrap();
-        assert!(
-            (answer_bytes..answer_bytes + 200).contains(&body.len()),
-            "{}",
-            body.len()
-        );
-    }
-}
+mod tests;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::codec::{Choice, Codec, Count, Flag, List, Map, Name, Named, Nested, Section, Text, Whole, scalar};
+use super::backend_health::{BackendHealthCheck, HealthCheckKind, OutlierEjection};
+use crate::codec::{Choice, Codec, List, Map, Name, Named, Nested, Section, Text, Whole, scalar};
 use crate::document::{Node, Value};
-use crate::duration::Seconds;
+use crate::duration::{Milliseconds, Seconds};
 use crate::reader::{Fields, Reader};
 use crate::secret::{Secret, SecretText};
 
@@ -99,6 +100,14 @@ pub struct BackendConfig {
     pub circuit_breaker_threshold: u32,
     /// `max_retries`: on another endpoint after a failure, 0 to 3; 1.
     pub max_retries: u32,
+    /// `retry_requests`: which requests are repeated after an endpoint may have seen them; `idempotent`. One that never
+    /// reached an endpoint is repeated in any case.
+    pub retried_requests: RetriedRequests,
+    /// `hedge_after_ms`: when another endpoint is asked as well, for requests that may be repeated; `None` (0) for
+    /// never.
+    pub hedge_after: Option<Duration>,
+    /// `outlier_ejection`; off.
+    pub outlier_ejection: OutlierEjection,
     /// `recovery_timeout_seconds`: when an endpoint taken out is tried again; 30 s, `None` (0) for never.
     pub recovery_timeout: Option<Duration>,
 }
@@ -119,11 +128,29 @@ pub enum BackendSelection {
     FirstHealthy,
     /// The healthy ones in turn.
     RoundRobin,
+    /// The healthy one that answers soonest, by its recent latency and the relays it has in flight.
+    LeastLatency,
 }
 
 impl Named for BackendSelection {
-    const NAMES: &'static [(&'static str, Self)] =
-        &[("first_healthy", Self::FirstHealthy), ("round_robin", Self::RoundRobin)];
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("first_healthy", Self::FirstHealthy),
+        ("round_robin", Self::RoundRobin),
+        ("least_latency", Self::LeastLatency),
+    ];
+}
+
+/// `retry_requests`: what is repeated although an endpoint may have carried it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetriedRequests {
+    /// GET, HEAD, OPTIONS, TRACE, PUT and DELETE: carried out twice, they do what they do once.
+    Idempotent,
+    /// All, as the peer does: for backends that only read, whatever the method.
+    All,
+}
+
+impl Named for RetriedRequests {
+    const NAMES: &'static [(&'static str, Self)] = &[("idempotent", Self::Idempotent), ("all", Self::All)];
 }
 
 impl Section for BackendConfig {
@@ -140,9 +167,14 @@ impl Section for BackendConfig {
             BackendSelection::FirstHealthy
         };
         let health_check = fields.optional::<Nested<BackendHealthCheck>>("health_check");
+        let is_socket = fields.name() == RpcType::WebSocket.as_str() || fields.name() == RpcType::Grpc.as_str();
+        let needs_path = |check: &BackendHealthCheck| match check.kind {
+            None => !is_socket,
+            Some(kind) => kind == HealthCheckKind::Http,
+        };
         if health_check
             .as_ref()
-            .is_some_and(|check| check.enabled && check.endpoint.is_none())
+            .is_some_and(|check| check.enabled && check.endpoint.is_none() && needs_path(check))
             && base_path.is_none()
         {
             let remedy = "add endpoint, the path to probe, or give the backend a base_path";
@@ -161,6 +193,11 @@ impl Section for BackendConfig {
                 .unwrap_or(5),
             health_check,
             max_retries: fields.or::<Whole<u32, 0, 3>>("max_retries", 1),
+            retried_requests: fields.or::<Choice<RetriedRequests>>("retry_requests", RetriedRequests::Idempotent),
+            hedge_after: fields
+                .optional::<Milliseconds>("hedge_after_ms")
+                .filter(|delay| !delay.is_zero()),
+            outlier_ejection: fields.section("outlier_ejection", OutlierEjection::read),
             recovery_timeout: Some(recovery).filter(|duration| !duration.is_zero()),
         }
     }
@@ -339,67 +376,6 @@ impl Authentication {
         match (username, password) {
             (Some(username), Some(password)) => Some(Self::Basic { username, password }),
             _ => bearer.map(Self::Bearer).or(plain.map(Self::Plain)),
-        }
-    }
-}
-
-/// `health_check` of a backend: probes of every endpoint.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BackendHealthCheck {
-    /// `enabled`; false.
-    pub enabled: bool,
-    /// `endpoint`: the path that is probed; `None` for the backend's `base_path`.
-    pub endpoint: Option<String>,
-    /// `interval_seconds`, required when enabled.
-    pub interval: Duration,
-    /// `timeout_seconds`: for a probe's answer; 5 s.
-    pub timeout: Duration,
-    /// `unhealthy_threshold`: failed probes in a row that take an endpoint out; `None` for 3. It is the relays'
-    /// threshold too, see [`BackendConfig::circuit_breaker_threshold`].
-    pub unhealthy_threshold: Option<u32>,
-    /// `healthy_threshold`: good probes in a row that bring it back; 2.
-    pub healthy_threshold: u32,
-    /// `method`; `GET`.
-    pub method: String,
-    /// `request_body`; none.
-    pub request_body: Option<String>,
-    /// `content_type`; `None` for `application/json` when the body starts with `{` or `[`.
-    pub content_type: Option<String>,
-    /// `expected_body`: what a good answer contains; anything.
-    pub expected_body: Option<String>,
-    /// `expected_status`: the statuses of a good answer; empty for 200 to 299.
-    pub expected_status: Vec<u16>,
-    /// `headers`: of probes alone, in place of the backend's.
-    pub headers: BTreeMap<HeaderName, Secret>,
-}
-
-impl Section for BackendHealthCheck {
-    fn read(fields: &mut Fields<'_, '_>) -> Self {
-        let enabled = fields.or::<Flag>("enabled", false);
-        let interval = fields.or::<Seconds<0>>("interval_seconds", Duration::ZERO);
-        if enabled && interval.is_zero() && fields.sound(&["interval_seconds"]) {
-            let what = if fields.written("interval_seconds") {
-                "0 seconds is too short"
-            } else {
-                "is missing"
-            };
-            fields.missing(&["interval_seconds"], what, "add interval_seconds: 10");
-        }
-        Self {
-            enabled,
-            endpoint: fields.optional::<Text>("endpoint"),
-            interval,
-            timeout: fields.or_if_zero::<Seconds<0>>("timeout_seconds", Duration::from_secs(5)),
-            unhealthy_threshold: fields
-                .optional::<Count>("unhealthy_threshold")
-                .filter(|count| *count > 0),
-            healthy_threshold: fields.or_if_zero::<Count>("healthy_threshold", 2),
-            method: fields.or::<Text>("method", "GET".to_owned()).to_ascii_uppercase(),
-            request_body: fields.optional::<Text>("request_body"),
-            content_type: fields.optional::<Text>("content_type"),
-            expected_body: fields.optional::<Text>("expected_body"),
-            expected_status: fields.or::<List<Whole<u16, 100, 599>>>("expected_status", Vec::new()),
-            headers: fields.or::<Map<HeaderName, SecretText>>("headers", BTreeMap::new()),
         }
     }
 }

@@ -6,7 +6,7 @@ use pocket_protocol::ServiceId;
 
 use super::backend::{BackendConfig, DefaultBackend, RpcType};
 use super::transport::{DEFAULT_TIMEOUT_PROFILE, PoolProfile, TimeoutProfile};
-use crate::codec::{Amount, Choice, Map, Named, Nested, Section, Text};
+use crate::codec::{Amount, Choice, List, Map, Named, Nested, Section, Text};
 use crate::reader::Fields;
 use crate::suggest::nearest;
 
@@ -27,7 +27,10 @@ pub struct ServiceConfig {
     pub max_body_size_bytes: u64,
     /// `default_backend`: for relays without `Rpc-Type`; `jsonrpc`, whether or not there is one.
     pub default_backend: RpcType,
-    /// `backends`, at least one. A relay goes to the one of its type, never to another.
+    /// `fallback_backends`: the types that serve relays of another HTTP type while that has no backend or no healthy
+    /// endpoint, first choice first; none.
+    pub fallback_backends: Vec<RpcType>,
+    /// `backends`, at least one. A relay goes to the one of its type, or to one of `fallback_backends`.
     pub backends: BTreeMap<RpcType, BackendConfig>,
 }
 
@@ -51,6 +54,7 @@ pub(super) struct WrittenService {
     pool_profile: Option<String>,
     max_body_size_bytes: Option<u64>,
     default_backend: RpcType,
+    fallback_backends: Vec<RpcType>,
     backends: BTreeMap<RpcType, BackendConfig>,
 }
 
@@ -64,6 +68,7 @@ impl Section for WrittenService {
                 .optional::<Amount>("max_body_size_bytes")
                 .filter(|bytes| *bytes > 0),
             default_backend: fields.or::<DefaultBackend>("default_backend", RpcType::JsonRpc),
+            fallback_backends: fields.or::<List<Choice<RpcType>>>("fallback_backends", Vec::new()),
             backends: fields.required::<Map<RpcType, Nested<BackendConfig>>>("backends"),
         };
         if !fields.written("backends") || !fields.sound(&["backends"]) {
@@ -74,6 +79,15 @@ impl Section for WrittenService {
                 &["backends"],
                 "names no backend",
                 "add one by its type, such as jsonrpc, with its url",
+            );
+        } else if let Some(other) = service
+            .unusable_fallback()
+            .filter(|_| fields.sound(&["fallback_backends"]))
+        {
+            fields.impossible(
+                &["fallback_backends"],
+                format!("{:?} cannot stand in for others", other.as_str()),
+                "list types that are in backends, of jsonrpc, rest and cometbft",
             );
         } else if fields.written("default_backend")
             && fields.sound(&["default_backend"])
@@ -87,6 +101,15 @@ impl Section for WrittenService {
             );
         }
         service
+    }
+}
+
+impl WrittenService {
+    /// A fallback that has no backend, or speaks another protocol than HTTP.
+    fn unusable_fallback(&self) -> Option<RpcType> {
+        let is_http = |kind| matches!(kind, RpcType::JsonRpc | RpcType::Rest | RpcType::CometBft);
+        let mut fallbacks = self.fallback_backends.iter().copied();
+        fallbacks.find(|kind| !is_http(*kind) || !self.backends.contains_key(kind))
     }
 }
 
@@ -120,6 +143,7 @@ impl WrittenService {
             pool_profile: self.pool_profile,
             max_body_size_bytes: self.max_body_size_bytes.unwrap_or(defaults.max_body_size_bytes),
             default_backend: self.default_backend,
+            fallback_backends: self.fallback_backends,
             backends: self.backends,
         }
     }

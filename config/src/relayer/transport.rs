@@ -1,9 +1,10 @@
 //! How backends are connected to: the common settings, and named profiles that replace some of them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::codec::{Amount, Count, Flag, Map, Nested, Section, Text};
+use crate::codec::{Amount, Count, Flag, Map, Nested, Path, Section, Text, Whole};
 use crate::duration::Seconds;
 use crate::reader::Fields;
 
@@ -16,7 +17,9 @@ pub struct HttpTransportConfig {
     pub max_idle_connections_per_host: u32,
     /// `max_conns_per_host`: connections to one host; 500, `None` (0) for no limit.
     pub max_connections_per_host: Option<u32>,
-    /// `idle_conn_timeout_seconds`: when an unused connection is closed; 90 s.
+    /// `warm_conns_per_host`: connections to one host that are opened before relays ask for them, 0 to 1000; 0.
+    pub warm_connections_per_host: u32,
+    /// `idle_conn_timeout_seconds`: when an unused connection is closed; 300 s.
     pub idle_connection_timeout: Duration,
     /// `dial_timeout_seconds`: to connect; 5 s.
     pub dial_timeout: Duration,
@@ -30,6 +33,8 @@ pub struct HttpTransportConfig {
     pub tcp_keep_alive: Option<Duration>,
     /// `disable_compression`: bodies are asked for and passed on as they are; true.
     pub disable_compression: bool,
+    /// `ca_file`: a PEM file with root certificates that backends may have beside the system's; none.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Section for HttpTransportConfig {
@@ -40,13 +45,15 @@ impl Section for HttpTransportConfig {
             max_idle_connections: fields.or::<Count>("max_idle_conns", 500),
             max_idle_connections_per_host: fields.or::<Count>("max_idle_conns_per_host", 100),
             max_connections_per_host: Some(fields.or::<Count>("max_conns_per_host", 500)).filter(|count| *count > 0),
-            idle_connection_timeout: fields.or::<Seconds<1>>("idle_conn_timeout_seconds", seconds(90)),
+            warm_connections_per_host: fields.or::<Whole<u32, 0, 1000>>("warm_conns_per_host", 0),
+            idle_connection_timeout: fields.or::<Seconds<1>>("idle_conn_timeout_seconds", seconds(300)),
             dial_timeout: fields.or::<Seconds<1>>("dial_timeout_seconds", seconds(5)),
             tls_handshake_timeout: fields.or::<Seconds<1>>("tls_handshake_timeout_seconds", seconds(10)),
             response_header_timeout: some(fields.or::<Seconds<0>>("response_header_timeout_seconds", seconds(30))),
             expect_continue_timeout: some(fields.or::<Seconds<0>>("expect_continue_timeout_seconds", seconds(1))),
             tcp_keep_alive: some(fields.or::<Seconds<0>>("tcp_keep_alive_seconds", seconds(30))),
             disable_compression: fields.or::<Flag>("disable_compression", true),
+            ca_file: fields.optional::<Path>("ca_file"),
         }
     }
 }

@@ -8,4 +8,5 @@ mod mining;
 mod restart;
 mod sharing;
 mod trouble;
+mod watching;
 mod world;

@@ -9,7 +9,6 @@ mod web;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -22,7 +21,7 @@ use prometheus::IntCounter;
 use prost::Message as _;
 use tonic::Status;
 
-use crate::body;
+use crate::body::{self, BodyTime};
 use crate::error_response::sign_error;
 use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
@@ -100,20 +99,20 @@ enum Input {
 pub(crate) struct Calls {
     pipeline: Arc<Pipeline>,
     /// How long a call's message may take.
-    body_timeout: Duration,
+    body_time: BodyTime,
     offered: Offered,
     native: IntCounter,
     web: IntCounter,
 }
 
 impl Calls {
-    pub fn new(pipeline: Arc<Pipeline>, body_timeout: Duration) -> Self {
+    pub fn new(pipeline: Arc<Pipeline>, body_time: BodyTime) -> Self {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (native, web) = (by_protocol("grpc"), by_protocol("grpc-web"));
         let offered = Offered::new(pipeline.clone());
         Self {
             pipeline,
-            body_timeout,
+            body_time,
             offered,
             native,
             web,
@@ -155,7 +154,7 @@ impl Calls {
         let (mut head, incoming) = request.into_parts();
         let origin = head.headers.get(header::ORIGIN).cloned();
         let limit = form.body_limit(self.wire_limit());
-        let response = match body::read(incoming, limit, self.body_timeout).await {
+        let response = match body::read(incoming, limit, self.body_time).await {
             Ok(body) => match (form.decode(body), web::method(head.uri.path()).parse()) {
                 (Some(body), Ok(uri)) => {
                     head.uri = uri;
@@ -211,7 +210,7 @@ impl Calls {
     async fn message(&self, input: Input, encoding: Encoding) -> Result<Bytes, Refusal> {
         let body = match input {
             Input::Read(body) => body,
-            Input::Socket(incoming) => body::read(incoming, self.wire_limit(), self.body_timeout).await?,
+            Input::Socket(incoming) => body::read(incoming, self.wire_limit(), self.body_time).await?,
         };
         frame::read(body, encoding, self.pipeline.reception.services.body_limit).await
     }

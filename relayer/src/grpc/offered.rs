@@ -86,7 +86,10 @@ impl Readiness {
     fn status(&self, service: &str) -> Option<ServingStatus> {
         let is_serving = match service {
             "" | RELAY_SERVICE => true,
-            id => self.pipeline.reception.services.get(id)?.routes().next().is_some(),
+            id => {
+                let service = self.pipeline.reception.services.get(id)?;
+                service.routes().any(|route| route.backends.pool().is_available())
+            }
         };
         Some(if is_serving && !self.stopping.is_cancelled() {
             ServingStatus::Serving

@@ -13,7 +13,7 @@ pub(crate) fn of(refusal: &Refusal) -> Status {
         }
         Refusal::Unavailable {
             service,
-            reason: Unavailable::NoBackend,
+            reason: Unavailable::NoBackend | Unavailable::NoHealthyBackend,
         } => Status::unavailable(format!("all backends unhealthy for service {service}")),
         Refusal::BackendStatus(status) => {
             Status::unavailable(format!("backend service error: HTTP {}", status.as_u16()))

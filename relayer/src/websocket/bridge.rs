@@ -1,43 +1,26 @@
 //! One open socket: a gateway's leg, a backend's leg, and what passes between them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{SinkExt as _, StreamExt as _};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use pocket_config::RpcType;
-use pocket_protocol::ServiceId;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use pocket_config::{RpcType, WebSocketConfig};
+use pocket_proto::pocket::session::SessionHeader;
+use pocket_protocol::{Height, ServiceId};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval_at, timeout};
-use tokio_util::codec::{FramedRead, FramedWrite};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::close::Close;
-use super::codec::{FrameError, Kind, Message, MessageCodec, Role};
+use super::codec::Message;
+use super::leg::{Leg, Reader};
+use super::pace::Pace;
 use super::relays::session_expired;
 use crate::pipeline::Pipeline;
-use crate::refusal::{Invalid, Refusal};
+use crate::refusal::{Invalid, Refusal, Unavailable};
 use crate::verify::Subscription;
 
-const PING_EVERY: Duration = Duration::from_secs(27);
-/// A peer that says nothing for so long, not even a pong, is gone.
-const IDLE: Duration = Duration::from_secs(30);
-/// For one message; a peer that stops reading holds a socket no longer.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a peer may take to hang up after our close frame. A socket that is dropped with unread bytes is reset,
-/// and the peer may never see the close frame.
-const HANG_UP: Duration = Duration::from_secs(1);
 /// Messages that wait for a writer; when there are more, their reader waits. Each may have megabytes.
 const QUEUE: usize = 8;
-
-/// The two halves of a socket.
-pub(crate) struct Leg {
-    reader: FramedRead<ReadHalf<TokioIo<Upgraded>>, MessageCodec>,
-    writer: FramedWrite<WriteHalf<TokioIo<Upgraded>>, MessageCodec>,
-}
 
 /// How a socket ends.
 struct End {
@@ -51,60 +34,12 @@ struct End {
 pub(crate) struct Bridge {
     pipeline: Arc<Pipeline>,
     service: ServiceId,
+    /// The session that the handshake's signature named; else the first request names it.
+    session: Option<SessionHeader>,
+    /// From the gateway.
+    messages_per_second: Option<u32>,
     /// The request that the backend's messages answer.
     latest: watch::Sender<Option<Arc<Subscription>>>,
-}
-
-impl Leg {
-    pub fn new(socket: Upgraded, role: Role) -> Self {
-        let (read, write) = tokio::io::split(TokioIo::new(socket));
-        Self {
-            reader: FramedRead::new(read, MessageCodec::new(role)),
-            writer: FramedWrite::new(write, MessageCodec::new(role)),
-        }
-    }
-
-    /// The next message, pings answered; or why there is none.
-    async fn next(
-        reader: &mut FramedRead<ReadHalf<TokioIo<Upgraded>>, MessageCodec>,
-        own: &mpsc::Sender<Message>,
-    ) -> Result<(Kind, Bytes), Close> {
-        let gone = || Close::new(Close::GONE, "peer disconnected");
-        let broken = || Close::new(Close::PROTOCOL_ERROR, "protocol error");
-        loop {
-            let read = timeout(IDLE, reader.next())
-                .await
-                .map_err(|_| Close::new(Close::GONE, "ping timeout"))?;
-            match read.ok_or_else(gone)? {
-                Ok(Message::Data(kind, bytes)) => return Ok((kind, bytes)),
-                // A peer that pings without reading gets no more than fits.
-                Ok(Message::Ping(body)) => drop(own.try_send(Message::Pong(body))),
-                Ok(Message::Pong(_)) => {}
-                Ok(Message::Close(body)) => return Err(Close::parse(&body).unwrap_or_else(broken)),
-                Err(FrameError::TooBig) => return Err(Close::new(Close::TOO_BIG, "message too big")),
-                Err(FrameError::Protocol) => return Err(broken()),
-                Err(FrameError::Io(_)) => return Err(gone()),
-            }
-        }
-    }
-
-    /// Says why, and lets the peer hang up.
-    pub async fn close(mut self, parting: Option<Bytes>, close: &Close) {
-        let farewell = async {
-            if let Some(parting) = parting {
-                self.writer.send(Message::Data(Kind::Binary, parting)).await?;
-            }
-            self.writer.send(Message::Close(close.body())).await?;
-            self.writer.get_mut().shutdown().await.map_err(FrameError::Io)
-        };
-        if !matches!(timeout(WRITE_DEADLINE, farewell).await, Ok(Ok(()))) {
-            return;
-        }
-        let mut unread = [0; 4096];
-        let hung_up = async { while self.reader.get_mut().read(&mut unread).await.is_ok_and(|read| read > 0) {} };
-        // Either way the socket is dropped.
-        drop(timeout(HANG_UP, hung_up).await);
-    }
 }
 
 impl End {
@@ -134,10 +69,17 @@ impl End {
 }
 
 impl Bridge {
-    pub fn new(pipeline: Arc<Pipeline>, service: ServiceId) -> Self {
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        service: ServiceId,
+        session: Option<SessionHeader>,
+        limits: &WebSocketConfig,
+    ) -> Self {
         Self {
             pipeline,
             service,
+            session,
+            messages_per_second: limits.max_messages_per_second,
             latest: watch::Sender::new(None),
         }
     }
@@ -162,8 +104,8 @@ impl Bridge {
         };
         let (end, gateway_written, backend_written) = tokio::join!(
             reading,
-            write(&mut gateway.writer, gateway_queue, &write_failed),
-            write(&mut backend.writer, backend_queue, &write_failed),
+            gateway.writer.run(gateway_queue, &write_failed),
+            backend.writer.run(backend_queue, &write_failed),
         );
         tracing::debug!(service = self.service.as_str(), code = end.gateway.code, "socket ends");
         let End {
@@ -187,21 +129,27 @@ impl Bridge {
     /// From the gateway to the backend.
     async fn pass_requests(
         &self,
-        reader: &mut FramedRead<ReadHalf<TokioIo<Upgraded>>, MessageCodec>,
+        reader: &mut Reader,
         own: &mpsc::Sender<Message>,
         backend: &mpsc::Sender<Message>,
     ) -> End {
+        let mut pace = Pace::new(self.messages_per_second, Instant::now());
         loop {
-            let (kind, frame) = match Leg::next(reader, own).await {
+            let (kind, frame) = match reader.next(own).await {
                 Ok(message) => message,
                 Err(close) => return End::from_gateway(close),
             };
+            if !pace.allows(Instant::now()) {
+                return self.refuse(&Refusal::Unavailable {
+                    service: self.service.as_str().to_owned(),
+                    reason: Unavailable::TooFast,
+                });
+            }
             let open = match self.pipeline.subscribe(&self.service, frame).await {
                 Ok(open) => Arc::new(open),
                 Err(refusal) => return self.refuse(&refusal),
             };
-            let latest = self.latest.borrow().clone();
-            if latest.is_some_and(|latest| latest.header() != open.header()) {
+            if self.with_session(|session| session != open.header()) == Some(true) {
                 return self.refuse(&Refusal::Invalid(Invalid::HeaderMismatch("session of the socket")));
             }
             let payload = open.request.payload.clone();
@@ -219,7 +167,7 @@ impl Bridge {
     /// From the backend to the gateway: each message answers the latest request, and is a relay.
     async fn pass_answers(
         &self,
-        reader: &mut FramedRead<ReadHalf<TokioIo<Upgraded>>, MessageCodec>,
+        reader: &mut Reader,
         own: &mpsc::Sender<Message>,
         gateway: &mpsc::Sender<Message>,
     ) -> End {
@@ -228,7 +176,7 @@ impl Bridge {
             let Ok(room) = gateway.reserve().await else {
                 return End::from_backend(Close::new(Close::OTHER_LEG_FAILED, "write failed"));
             };
-            let (kind, payload) = match Leg::next(reader, own).await {
+            let (kind, payload) = match reader.next(own).await {
                 Ok(message) => message,
                 Err(close) => return End::from_backend(close),
             };
@@ -238,7 +186,7 @@ impl Bridge {
                 room.send(Message::Data(kind, payload));
                 continue;
             };
-            match self.pipeline.answer_subscription(&open, payload) {
+            match self.pipeline.answer_subscription(&open, payload).await {
                 Ok(Some(wire)) => room.send(Message::Data(kind, wire)),
                 Ok(None) => {}
                 Err(refusal) => return self.refuse(&refusal),
@@ -246,21 +194,27 @@ impl Bridge {
         }
     }
 
-    /// Waits for the first block after the socket's session. All its requests are of one session.
+    /// Tells the one session that all requests are of, once it is known.
+    fn with_session<T>(&self, tell: impl FnOnce(&SessionHeader) -> T) -> Option<T> {
+        let latest = self.latest.borrow();
+        let first = latest.as_ref().map(|open| open.header());
+        self.session.as_ref().or(first).map(tell)
+    }
+
+    /// Waits for the first block after the socket's own session, whatever other sockets are open for.
     async fn session_end(&self) -> End {
         let mut latest = self.latest.subscribe();
-        let open = match latest.wait_for(Option::is_some).await {
-            Ok(open) => open.clone(),
-            Err(_) => None,
-        };
-        let mut blocks = self.pipeline.feed.subscribe();
-        if let Some(open) = open
-            && blocks.wait_for(|block| block.height > open.end).await.is_ok()
-        {
-            return End::expired(Some(&open));
+        if self.session.is_none() && latest.wait_for(Option::is_some).await.is_err() {
+            return std::future::pending().await;
         }
-        // No more blocks come: the relayer is ending.
-        std::future::pending().await
+        let end = self.with_session(|session| Height(session.session_end_block_height));
+        let end = end.expect("the handshake or a request has told the session");
+        let mut blocks = self.pipeline.feed.subscribe();
+        if blocks.wait_for(|block| block.height > end).await.is_err() {
+            // No more blocks come: the relayer is ending.
+            return std::future::pending().await;
+        }
+        End::expired(self.latest.borrow().as_deref())
     }
 
     fn refuse(&self, refusal: &Refusal) -> End {
@@ -270,27 +224,5 @@ impl Bridge {
             return End::expired(self.latest.borrow().as_deref());
         }
         End::from_gateway(Close::refusing(refusal))
-    }
-}
-
-/// Writes what is queued, and pings, until the queue ends; `false` when the peer does not take it.
-async fn write(
-    writer: &mut FramedWrite<WriteHalf<TokioIo<Upgraded>>, MessageCodec>,
-    mut queue: mpsc::Receiver<Message>,
-    failed: &CancellationToken,
-) -> bool {
-    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    loop {
-        let message = tokio::select! {
-            message = queue.recv() => match message {
-                Some(message) => message,
-                None => return true,
-            },
-            _ = pings.tick() => Message::Ping(Bytes::new()),
-        };
-        if !matches!(timeout(WRITE_DEADLINE, writer.send(message)).await, Ok(Ok(()))) {
-            failed.cancel();
-            return false;
-        }
     }
 }

@@ -10,12 +10,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tokio_util::codec::{Decoder, Encoder};
 
-/// Largest message, either way.
-pub(crate) const MESSAGE_BYTES: usize = 15 << 20;
 /// Largest body of a ping, pong or close.
 const CONTROL_BYTES: usize = 125;
-/// Room that is made for a frame at once; a larger one makes room as it comes, so that a claim alone costs nothing.
-const ROOM: usize = 64 << 10;
+/// Room that is made for a frame at once; a larger one makes room as it comes, so that a claim alone costs nothing. A
+/// buffer that has grown beyond is not kept.
+pub(crate) const ROOM: usize = 64 << 10;
 
 /// The type of a message's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +35,7 @@ pub(crate) enum Message {
 /// Why no message can be read any more.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
-    /// Over [`MESSAGE_BYTES`].
+    /// Over the limit.
     #[error("message too big")]
     TooBig,
     /// Not what the protocol allows.
@@ -60,6 +59,8 @@ pub(crate) enum Role {
 #[derive(Debug)]
 pub(crate) struct MessageCodec {
     role: Role,
+    /// Largest message, in bytes.
+    limit: usize,
     /// A header that was read, and the length of the body that follows.
     header: Option<(FrameHeader, usize)>,
     /// The fragments of a message so far.
@@ -67,9 +68,10 @@ pub(crate) struct MessageCodec {
 }
 
 impl MessageCodec {
-    pub fn new(role: Role) -> Self {
+    pub fn new(role: Role, limit: usize) -> Self {
         Self {
             role,
+            limit,
             header: None,
             partial: None,
         }
@@ -94,7 +96,7 @@ impl MessageCodec {
         }
         match header.opcode {
             OpCode::Control(_) if length > CONTROL_BYTES || !header.is_final => Err(FrameError::Protocol),
-            OpCode::Data(_) if length.saturating_add(self.so_far()) > MESSAGE_BYTES => Err(FrameError::TooBig),
+            OpCode::Data(_) if length.saturating_add(self.so_far()) > self.limit => Err(FrameError::TooBig),
             _ => Ok(Some((header, length))),
         }
     }
@@ -145,8 +147,12 @@ impl Decoder for MessageCodec {
                 return Ok(None);
             }
             let mut body = from.split_to(length);
+            if from.is_empty() && length > ROOM {
+                // What is left of the buffer would keep all of it while the socket is silent.
+                *from = BytesMut::new();
+            }
             if let Some(mask) = header.mask {
-                unmask(&mut body, mask);
+                apply_mask(&mut body, mask);
             }
             if let Some(message) = self.complete(&header, body)? {
                 return Ok(Some(message));
@@ -166,8 +172,8 @@ impl Encoder<Message> for MessageCodec {
             Message::Pong(body) => (OpCode::Control(Control::Pong), body),
             Message::Close(body) => (OpCode::Control(Control::Close), body),
         };
-        // A mask keeps scripts in browsers from writing what a proxy takes for HTTP. There is none here: any will do.
-        let mask = (self.role == Role::Client).then_some([0; 4]);
+        // New for each frame and not to be guessed, as RFC 6455 §5.3 asks of a client.
+        let mask: Option<[u8; 4]> = (self.role == Role::Client).then(rand::random);
         let header = FrameHeader {
             is_final: true,
             opcode,
@@ -179,13 +185,17 @@ impl Encoder<Message> for MessageCodec {
         header
             .format(length, &mut out.writer())
             .map_err(|_| FrameError::Protocol)?;
-        // A mask of zeros leaves the body as it is.
+        let start = out.len();
         out.extend_from_slice(&body);
+        if let Some(mask) = mask {
+            apply_mask(&mut out[start..], mask);
+        }
         Ok(())
     }
 }
 
-fn unmask(body: &mut [u8], mask: [u8; 4]) {
+/// Masks or unmasks: both are the same.
+fn apply_mask(body: &mut [u8], mask: [u8; 4]) {
     let word = u64::from_ne_bytes([mask[0], mask[1], mask[2], mask[3], mask[0], mask[1], mask[2], mask[3]]);
     let mut words = body.chunks_exact_mut(8);
     for chunk in &mut words {
@@ -210,8 +220,14 @@ mod tests {
         bytes
     }
 
+    const LIMIT: usize = 15 << 20;
+
+    fn codec(role: Role) -> MessageCodec {
+        MessageCodec::new(role, LIMIT)
+    }
+
     fn read(bytes: &[u8]) -> Result<Option<Message>, FrameError> {
-        MessageCodec::new(Role::Server).decode(&mut BytesMut::from(bytes))
+        codec(Role::Server).decode(&mut BytesMut::from(bytes))
     }
 
     #[test]
@@ -229,7 +245,7 @@ mod tests {
         for (first, body) in [(0x02, &b"ab"[..]), (0x89, b"?"), (0x80, b"cd")] {
             bytes.extend(frame(first, [9, 8, 7, 6], body));
         }
-        let mut codec = MessageCodec::new(Role::Server);
+        let mut codec = codec(Role::Server);
         assert_eq!(codec.decode(&mut bytes).unwrap(), Some(Message::Ping("?".into())));
         assert_eq!(
             codec.decode(&mut bytes).unwrap(),
@@ -254,23 +270,44 @@ mod tests {
     }
 
     #[test]
+    fn frame_to_a_backend_has_a_mask_of_its_own() {
+        let masked = || {
+            let mut bytes = BytesMut::new();
+            let message = Message::Data(Kind::Binary, Bytes::from_static(&[0; 32]));
+            codec(Role::Client).encode(message, &mut bytes).unwrap();
+            assert_eq!(bytes[1], 0x80 | 32);
+            let (mask, body) = bytes[2..].split_at(4);
+            assert!(body.chunks(4).all(|chunk| chunk == mask));
+            mask.to_vec()
+        };
+        // Equal once in four thousand million runs.
+        assert_ne!(masked(), masked());
+    }
+
+    #[test]
+    fn large_message_leaves_no_buffer_behind() {
+        let mut bytes = BytesMut::new();
+        let message = Message::Data(Kind::Binary, vec![7; 1 << 20].into());
+        codec(Role::Server).encode(message.clone(), &mut bytes).unwrap();
+        assert_eq!(codec(Role::Client).decode(&mut bytes).unwrap(), Some(message));
+        assert_eq!(bytes.capacity(), 0);
+    }
+
+    #[test]
     fn length_over_the_limit_is_refused_by_its_header() {
         let header = |length: u64| [&[0x82, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat();
-        assert!(matches!(
-            read(&header(MESSAGE_BYTES as u64 + 1)),
-            Err(FrameError::TooBig)
-        ));
-        assert!(matches!(read(&header(MESSAGE_BYTES as u64)), Ok(None)));
+        assert!(matches!(read(&header(LIMIT as u64 + 1)), Err(FrameError::TooBig)));
+        assert!(matches!(read(&header(LIMIT as u64)), Ok(None)));
         assert!(read(&header(u64::MAX)).is_err());
     }
 
     proptest! {
         #[test]
         fn whatever_comes_is_read_alike_in_pieces(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0usize..200) {
-            let mut whole = MessageCodec::new(Role::Server);
+            let mut whole = codec(Role::Server);
             let mut buffer = BytesMut::from(&bytes[..]);
             let first = whole.decode(&mut buffer).ok().flatten();
-            let mut pieces = MessageCodec::new(Role::Server);
+            let mut pieces = codec(Role::Server);
             let cut = cut.min(bytes.len());
             let mut buffer = BytesMut::from(&bytes[..cut]);
             let mut again = pieces.decode(&mut buffer).ok().flatten();
@@ -287,8 +324,8 @@ mod tests {
         fn written_message_is_read_back(body in prop::collection::vec(any::<u8>(), 0..70_000)) {
             let mut bytes = BytesMut::new();
             let message = Message::Data(Kind::Text, body.into());
-            MessageCodec::new(Role::Client).encode(message.clone(), &mut bytes).unwrap();
-            prop_assert_eq!(MessageCodec::new(Role::Server).decode(&mut bytes).unwrap(), Some(message));
+            codec(Role::Client).encode(message.clone(), &mut bytes).unwrap();
+            prop_assert_eq!(codec(Role::Server).decode(&mut bytes).unwrap(), Some(message));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Relays over a socket: a request opens a subscription, each answer to it is a relay (spec `relay.md` §5.12).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use pocket_protocol::ServiceId;
 
@@ -9,6 +11,10 @@ use crate::pipeline::{Pipeline, publisher_full};
 use crate::refusal::{Invalid, Refusal};
 use crate::verify::Subscription;
 
+/// How long a full queue to Redis holds a socket back. Its backend is not read meanwhile, so nothing piles up; a
+/// longer outage ends the socket.
+const HOLD_BACK: Duration = Duration::from_secs(10);
+
 impl Pipeline {
     /// Believes a request frame, whatever the service's validation mode.
     pub async fn subscribe(&self, service: &ServiceId, frame: Bytes) -> Result<Subscription, Refusal> {
@@ -17,13 +23,16 @@ impl Pipeline {
         verified.into_subscription().ok_or(Refusal::Unsigned)
     }
 
-    /// Signs and mines one answer. `None` for an empty one, which nobody can sign.
-    pub fn answer_subscription(&self, open: &Subscription, payload: Bytes) -> Result<Option<Bytes>, Refusal> {
+    /// Signs and mines one answer, as soon as the queue to Redis has a place. `None` for an empty one, which nobody can
+    /// sign. Dropped while it waits, it has done nothing.
+    pub async fn answer_subscription(&self, open: &Subscription, payload: Bytes) -> Result<Option<Bytes>, Refusal> {
         if payload.is_empty() {
             return Ok(None);
         }
+        let slot = tokio::time::timeout(HOLD_BACK, self.outbox.reserve());
+        let slot = slot.await.map_err(|_| publisher_full(&open.service))?;
+        // After the wait: nothing below waits, and a session is not kept open by a full queue.
         let in_flight = self.reception.drain.enter(open.end).ok_or(Invalid::Expired)?;
-        let slot = self.reserve(&open.service)?;
         let signed = sign(open.header(), payload, &open.signing_key).ok_or(Refusal::Unsigned)?;
         let relay = open.relay(self.height(), in_flight);
         let metrics = &relay.relay.route().metrics;

@@ -62,13 +62,18 @@ impl Relay {
 
     /// The signed request.
     pub fn request(&self) -> RelayRequest {
+        self.request_of(self.envelope.encode_to_vec().into())
+    }
+
+    /// The signed request with another payload.
+    pub fn request_of(&self, payload: Bytes) -> RelayRequest {
         let mut request = RelayRequest {
             meta: Some(RelayRequestMetadata {
                 session_header: Some(self.header.clone()),
                 signature: Bytes::new(),
                 supplier_operator_address: self.supplier.clone(),
             }),
-            payload: self.envelope.encode_to_vec().into(),
+            payload,
         };
         let ring: Vec<PublicKey> = self
             .ring

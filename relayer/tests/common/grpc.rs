@@ -17,6 +17,7 @@ use pocket_proto::sdk::types::Header;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tonic::transport::{Channel, Endpoint};
 
 use super::backend::Asked;
@@ -32,16 +33,36 @@ pub struct GrpcBackend {
 }
 
 impl GrpcBackend {
+    /// Speaks HTTP/2 with prior knowledge.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Speaks TLS, as `localhost`.
+    pub async fn start_tls(acceptor: TlsAcceptor) -> Self {
+        Self::start_with(Some(acceptor)).await
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("grpc://{}", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let url = match tls {
+            None => format!("grpc://127.0.0.1:{port}"),
+            Some(_) => format!("grpcs://localhost:{port}"),
+        };
         let asked = Arc::new(Mutex::new(Vec::new()));
         let mut serving = JoinSet::new();
         let remembered = asked.clone();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(serve(socket, remembered.clone()));
+                let (tls, remembered) = (tls.clone(), remembered.clone());
+                connections.spawn(async move {
+                    match tls {
+                        None => serve(socket, remembered).await,
+                        Some(tls) => serve(tls.accept(socket).await.unwrap(), remembered).await,
+                    }
+                });
             }
         });
         Self { url, asked, serving }
@@ -86,7 +107,7 @@ pub async fn channel(world: &World) -> Channel {
 }
 
 /// Serves gRPC on one connection.
-pub async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, asked: Arc<Mutex<Vec<Asked>>>) {
+async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, asked: Arc<Mutex<Vec<Asked>>>) {
     let service = service_fn(move |request| answer(request, asked.clone()));
     let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(socket), service)

@@ -3,7 +3,11 @@
 
 pub mod backend;
 pub mod client;
+pub mod fleet;
 pub mod grpc;
+pub mod process;
+pub mod raw;
+pub mod sockets;
 pub mod streaming;
 pub mod watched;
 
@@ -36,6 +40,8 @@ pub struct WorldConfig {
     pub top_level: String,
     /// Instead of the backend that echoes.
     pub backend: Option<String>,
+    /// Text that stands for all of `services.svc-http.backends`.
+    pub backends: Option<String>,
     /// A WebSocket backend for `svc-http`.
     pub web_socket: Option<String>,
     /// A gRPC backend for `svc-http`.
@@ -54,6 +60,7 @@ impl Default for WorldConfig {
             service: "validation_mode: eager".to_owned(),
             top_level: String::new(),
             backend: None,
+            backends: None,
             web_socket: None,
             grpc: None,
             chain_is_away: false,
@@ -78,7 +85,7 @@ pub struct World {
     pub backend: Backend,
     pub registry: Registry,
     pub folder: TempDir,
-    /// The relayer's configuration.
+    /// The relayer's configuration file.
     pub yaml: String,
     relayer: Option<RunningRelayer>,
     following: JoinHandle<()>,
@@ -259,9 +266,31 @@ impl World {
         }
     }
 
+    /// How often a histogram was fed.
+    pub fn observed(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        watched::observed(&self.registry, name, labels)
+    }
+
+    /// A gauge's value over all labels that contain `labels`.
+    pub fn gauge_of(&self, name: &str, labels: &[(&str, &str)]) -> i64 {
+        watched::gauge_of(&self.registry, name, labels)
+    }
+
+    /// Waits until a gauge or counter is what is wanted.
+    pub async fn wait_until(&self, is_so: impl Fn(&Self) -> bool) {
+        while !is_so(self) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// A counter's value over all labels that contain `labels`.
     pub fn counted(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         watched::counter(&self.registry, name, labels)
+    }
+
+    /// A gauge's value.
+    pub fn gauge(&self, name: &str) -> i64 {
+        watched::gauge(&self.registry, name)
     }
 
     pub async fn end(mut self) {
@@ -280,10 +309,23 @@ pub fn key(name: &str) -> SigningKey {
 
 fn relayer_yaml(redis: &str, backend: &str, config: &WorldConfig) -> String {
     let service = config.service.replace('\n', "\n    ");
+    let own = config.backends.as_ref().map(|text| text.replace('\n', "\n      "));
     let web_socket = config.web_socket.as_ref();
     let web_socket = web_socket.map_or(String::new(), |url| format!("websocket:\n        url: {url}"));
     let grpc = config.grpc.as_ref();
     let grpc = grpc.map_or(String::new(), |url| format!("grpc:\n        url: {url}"));
+    let backends = own.unwrap_or_else(|| {
+        format!(
+            "jsonrpc:
+        url: {backend}
+      rest:
+        url: {backend}/rest
+        headers:
+          X-Configured: yes
+      {web_socket}
+      {grpc}"
+        )
+    });
     format!(
         "listen_addr: 127.0.0.1:0
 redis:
@@ -304,14 +346,7 @@ services:
   svc-http:
     {service}
     backends:
-      jsonrpc:
-        url: {backend}
-      rest:
-        url: {backend}/rest
-        headers:
-          X-Configured: yes
-      {web_socket}
-      {grpc}
+      {backends}
   svc-comet:
     validation_mode: eager
     default_backend: cometbft

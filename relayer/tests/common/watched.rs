@@ -46,6 +46,27 @@ pub async fn connect(redis: &PrivateRedis) -> redis::aio::MultiplexedConnection 
 
 /// A counter's sum over all label sets that contain `labels`.
 pub fn counter(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> u64 {
+    sum(registry, name, labels, |metric| metric.get_counter().get_value()) as u64
+}
+
+/// The same for a gauge.
+pub fn gauge_of(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> i64 {
+    sum(registry, name, labels, |metric| metric.get_gauge().get_value()) as i64
+}
+
+/// How often a histogram was fed.
+pub fn observed(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> u64 {
+    sum(registry, name, labels, |metric| {
+        metric.get_histogram().get_sample_count() as f64
+    }) as u64
+}
+
+fn sum(
+    registry: &Registry,
+    name: &str,
+    labels: &[(&str, &str)],
+    value: impl Fn(&prometheus::proto::Metric) -> f64,
+) -> f64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == name);
     let series = family.into_iter().flat_map(prometheus::proto::MetricFamily::get_metric);
@@ -58,5 +79,12 @@ pub fn counter(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> u64 
         };
         labels.iter().all(has)
     });
-    chosen.map(|metric| metric.get_counter().get_value() as u64).sum()
+    chosen.map(value).sum()
+}
+
+/// A gauge without labels.
+pub fn gauge(registry: &Registry, name: &str) -> i64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name).unwrap();
+    family.get_metric()[0].get_gauge().get_value() as i64
 }

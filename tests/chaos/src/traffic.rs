@@ -12,8 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use pocket_client::{
-    BackendCall, Check, Payload, ReceivedAnswer, RpcType, Sessions, Signatory, SignedRelay, SigningStyle,
-    SupplierChoice,
+    BackendCall, Check, Mode, Payload, ReceivedAnswer, Sessions, Signatory, SignedRelay, SigningStyle, SupplierChoice,
 };
 use pocket_devnet::Actor;
 use pocket_keys::SigningKey;
@@ -33,6 +32,8 @@ use crate::fleet::SERVICES;
 
 /// Compute units of one relay on the devnet.
 pub const UNITS: u64 = 100;
+/// Header `rpc-type` of a JSON-RPC relay.
+const JSON_RPC: &str = "3";
 /// Clients of each application.
 const CLIENTS: usize = 4;
 /// Longest pause between two relays of one client.
@@ -71,7 +72,7 @@ impl Traffic {
             for _ in 0..CLIENTS {
                 let sender = Sender {
                     sessions: sessions.clone(),
-                    payload: BackendCall::usual(RpcType::JsonRpc).payload(),
+                    payload: BackendCall::usual(Mode::JsonRpc).payload(),
                     relayers: relayers
                         .iter()
                         .map(|address| format!("http://{address}/{service}").parse())
@@ -148,9 +149,12 @@ impl Sender {
             Came::Nothing => {}
             Came::Lost => self.book.uncertain(&part, request),
             Came::Answer(StatusCode::OK, bytes) => {
+                let now = Instant::now();
                 let received = ReceivedAnswer {
-                    bytes: bytes.clone(),
-                    at: Instant::now(),
+                    pieces: vec![bytes.clone()],
+                    first_at: now,
+                    at: now,
+                    cut_off: None,
                 };
                 match (relay.read(received, Check::All), RelayResponse::decode(bytes)) {
                     (Ok(_), Ok(answer)) => self.book.answered(&part, &request, answer, UNITS),
@@ -167,7 +171,7 @@ impl Sender {
             .method(Method::POST)
             .uri(uri)
             .header(CONTENT_TYPE, "application/x-protobuf")
-            .header("rpc-type", self.payload.rpc_type.header_value())
+            .header("rpc-type", JSON_RPC)
             .body(Full::new(body))
             .expect("all parts are right");
         let exchange = async {

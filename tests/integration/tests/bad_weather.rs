@@ -3,7 +3,7 @@
 mod common;
 
 use common::{devnet, play};
-use pocket_client::{BackendCall, RelayError, RpcType};
+use pocket_client::{BackendCall, Mode, RelayError};
 use pocket_demo::{Plan, Scene, Stage, World};
 use pocket_devnet::{Devnet, Localnet};
 use pocket_integration::Gate;
@@ -105,7 +105,7 @@ async fn relay_that_a_dead_backend_failed_is_not_claimed() {
     let chain = devnet(&genesis).await;
     let stage = Stage::start(World::devnet(&chain, 1)).await.unwrap();
     let client = stage.client().unwrap();
-    let payload = BackendCall::usual(RpcType::JsonRpc).payload();
+    let payload = BackendCall::usual(Mode::JsonRpc).payload();
     for _ in 0..3 {
         client.relay(&payload).await.unwrap();
     }

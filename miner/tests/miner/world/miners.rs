@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use pocket_config::{BalanceMonitorConfig, BlockHealthConfig};
 use pocket_devnet::Actor;
 use pocket_keys::{KeySet, SigningKey};
-use pocket_miner::{Deps, Metrics, Miner, Refused, Settings};
+use pocket_miner::{Deps, Metrics, Miner, Refused, Settings, WatchSettings};
+use pocket_protocol::Upokt;
 use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
 use pocket_store::{Store, StoreConfig};
 use pocket_tx::{TxConfig, TxSender};
@@ -86,6 +88,7 @@ impl World {
             claims_a_transaction: 50,
             proofs_a_transaction: 20,
             refused: Refused::default(),
+            watch: watch(),
         };
         Prepared {
             settings,
@@ -135,6 +138,18 @@ impl RunningMiner {
         family.map_or(0, |family| family.get_metric()[0].get_gauge().get_value() as i64)
     }
 
+    /// A supplier's gauge; `None` while it has none.
+    pub fn gauge_of(&self, name: &str, supplier: &str) -> Option<i64> {
+        let families = self.registry.gather();
+        let family = families
+            .iter()
+            .find(|family| family.name() == format!("ha_miner_{name}"))?;
+        let own =
+            |series: &&prometheus::proto::Metric| series.get_label().iter().any(|label| label.value() == supplier);
+        let series = family.get_metric().iter().find(own)?;
+        Some(series.get_gauge().get_value() as i64)
+    }
+
     /// Sum of a counter over those series that have all of these label values.
     pub fn counted(&self, name: &str, labels: &[&str]) -> u64 {
         let families = self.registry.gather();
@@ -147,6 +162,25 @@ impl RunningMiner {
             labels.iter().all(|label| values.contains(label))
         });
         matching.map(|series| series.get_counter().get_value() as u64).sum()
+    }
+}
+
+/// Nothing is asked of the chain; Redis is looked at often.
+fn watch() -> WatchSettings {
+    WatchSettings {
+        accounts: BalanceMonitorConfig {
+            enabled: false,
+            check_interval: Duration::from_millis(20),
+            balance_threshold: Upokt(1),
+            stake_warning_proof_threshold: 10,
+            stake_critical_proof_threshold: 3,
+        },
+        blocks: BlockHealthConfig {
+            enabled: false,
+            slowness_threshold: 1.5,
+        },
+        block_time: Duration::from_secs(1),
+        redis_every: Duration::from_millis(100),
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use pocket_client::Mode;
 use pocket_demo::{Finale, Plan, Stage, Summary, View, World};
 use pocket_devnet::{Devnet, DevnetConfig};
 use pocket_integration::{Localnet, LocalnetSettings};
@@ -42,6 +43,9 @@ struct Arguments {
     /// Share of claims that must be proven.
     #[arg(long, default_value_t = 1.0)]
     proof_probability: f64,
+    /// What is asked for, in turn; by default every RPC type, streams included.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Mode::ALL)]
+    modes: Vec<Mode>,
     /// Which log lines are shown, as in `info` or `pocket_miner=debug`.
     #[arg(long, default_value = "warn")]
     log: String,
@@ -53,7 +57,7 @@ async fn main() -> ExitCode {
     match run(&arguments).await {
         Ok(summary) => {
             eprintln!("\n{summary}");
-            println!("{}", summary.tally().to_json());
+            println!("{}", summary.to_json());
             ExitCode::from(u8::from(summary.verdict().is_err()))
         }
         Err(error) => {
@@ -107,7 +111,7 @@ async fn play(arguments: &Arguments, world: World) -> anyhow::Result<Finale> {
         relays: arguments.relays,
         sessions: arguments.sessions,
     };
-    let stage = Stage::start(world).await?;
+    let stage = Stage::start(world.asking(arguments.modes.clone())).await?;
     let mut view = View::new(io::stderr(), io::stderr().is_terminal(), plan.relays);
     let finale = pocket_demo::run(&stage, plan, |scene| {
         // Standard error that cannot be written to changes nothing about the result.

@@ -1,0 +1,300 @@
+//! Several servers that can answer the same relay: which one is asked, and which ones are left alone.
+//!
+//! An [`Endpoint`] is a connection of whatever kind with a health and a load. A pick takes no lock and allocates
+//! nothing: what is known of an endpoint is a handful of atomics. Rule: spec `relay.md` §5.5.
+
+mod attempt;
+mod backends;
+mod health;
+mod limit;
+mod load;
+mod outlier;
+mod probe;
+mod probe_grpc;
+mod series;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use pocket_config::BackendSelection;
+
+pub(crate) use backends::Backends;
+use health::{Entry, Health};
+pub(crate) use health::{HealthRules, State};
+pub(crate) use limit::{Limit, Place};
+use load::Load;
+use outlier::Tally;
+pub(crate) use series::{ConnectionMetrics, EndpointMetrics, PoolSeries};
+pub(crate) use watch::watch_all;
+
+/// Nanoseconds since a pool began.
+pub(crate) type Moment = u64;
+
+/// Endpoints of one service and type.
+#[derive(Debug)]
+pub(crate) struct Pool<C> {
+    /// `service:type`, for logs.
+    name: Arc<str>,
+    endpoints: Box<[Endpoint<C>]>,
+    selection: BackendSelection,
+    /// Where the next pick starts to look.
+    turn: AtomicUsize,
+    began: Instant,
+}
+
+/// One server of a pool.
+#[derive(Debug)]
+pub(crate) struct Endpoint<C> {
+    /// For logs and metrics; the operator's name, or host and port.
+    pub name: Arc<str>,
+    /// How it is asked.
+    pub connection: C,
+    health: Health,
+    load: Load,
+    tally: Tally,
+    metrics: EndpointMetrics,
+}
+
+/// What came of asking an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It works, whatever it said.
+    Answered,
+    /// It refused, broke off or said that it failed: what opens the breaker.
+    Failed,
+    /// It may only be slow: no reason to open the breaker, but one to look at it beside the others.
+    TimedOut,
+    /// The fault was not its own.
+    Blameless,
+}
+
+/// The endpoints that one relay has been to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tried {
+    indices: [usize; Self::MOST],
+    count: usize,
+}
+
+impl Tried {
+    /// One attempt, three retries and a hedge for each.
+    const MOST: usize = 8;
+
+    fn contains(&self, index: usize) -> bool {
+        self.indices[..self.count].contains(&index)
+    }
+
+    /// Remembers an endpoint. A relay never goes to more of them than there is room for.
+    pub fn add<C>(&mut self, picked: &Picked<'_, C>) {
+        if self.count < Self::MOST {
+            self.indices[self.count] = picked.index;
+            self.count += 1;
+        }
+    }
+}
+
+impl<C> Pool<C> {
+    /// A pool of connections, all believed to be healthy.
+    pub fn new(
+        name: Arc<str>,
+        selection: BackendSelection,
+        rules: HealthRules,
+        connections: impl IntoIterator<Item = (Arc<str>, C, EndpointMetrics)>,
+    ) -> Self {
+        let endpoint = |(name, connection, metrics): (Arc<str>, C, EndpointMetrics)| {
+            metrics.began();
+            Endpoint {
+                name,
+                connection,
+                health: Health::new(rules),
+                load: Load::default(),
+                tally: Tally::default(),
+                metrics,
+            }
+        };
+        Self {
+            name,
+            endpoints: connections.into_iter().map(endpoint).collect(),
+            selection,
+            turn: AtomicUsize::new(0),
+            began: Instant::now(),
+        }
+    }
+
+    /// All endpoints, in the configuration's order.
+    pub fn endpoints(&self) -> &[Endpoint<C>] {
+        &self.endpoints
+    }
+
+    /// The time as this pool counts it.
+    pub fn now(&self) -> Moment {
+        self.began.elapsed().as_nanos() as u64
+    }
+
+    /// Whether a relay would find an endpoint now.
+    pub fn is_available(&self) -> bool {
+        // Nearly always the first is there: then no clock is read.
+        self.endpoints.iter().any(|endpoint| endpoint.health.is_closed()) || {
+            let now = self.now();
+            self.endpoints.iter().any(|endpoint| endpoint.health.may_enter(now))
+        }
+    }
+
+    /// The endpoint that a relay goes to, and its place there; `None` when all that were not `tried` are out.
+    pub fn pick(&self, tried: &Tried) -> Option<Picked<'_, C>> {
+        self.pick_at(self.now(), tried)
+    }
+
+    fn pick_at(&self, now: Moment, tried: &Tried) -> Option<Picked<'_, C>> {
+        let count = self.endpoints.len();
+        let start = match self.selection {
+            BackendSelection::FirstHealthy => 0,
+            _ if count == 1 => 0,
+            BackendSelection::RoundRobin | BackendSelection::LeastLatency => self.turn.fetch_add(1, Ordering::Relaxed),
+        };
+        let mut order = (0..count)
+            .map(|offset| start.wrapping_add(offset) % count)
+            .filter(|index| !tried.contains(*index));
+        if self.selection != BackendSelection::LeastLatency || count == 1 {
+            return order.find_map(|index| self.enter(index, now));
+        }
+        // An endpoint that another relay takes on trial meanwhile is no longer free: the next best is.
+        for _ in 0..count {
+            let free = order
+                .clone()
+                .filter(|index| self.endpoints[*index].health.may_enter(now));
+            let best = free.min_by_key(|index| self.endpoints[*index].cost(now))?;
+            if let Some(picked) = self.enter(best, now) {
+                return Some(picked);
+            }
+        }
+        None
+    }
+
+    fn enter(&self, index: usize, now: Moment) -> Option<Picked<'_, C>> {
+        let endpoint = &self.endpoints[index];
+        let entry = endpoint.health.enter(now)?;
+        endpoint.load.enter();
+        if entry != Entry::Ordinary {
+            endpoint.metrics.entered(State::HalfOpen);
+        }
+        Some(Picked {
+            pool: self,
+            index,
+            entry,
+            began: now,
+            is_reported: false,
+        })
+    }
+
+    /// Notes a probe's result, and what follows from it.
+    pub fn probed(&self, index: usize, is_down: bool) {
+        let endpoint = &self.endpoints[index];
+        let now = self.now();
+        let was = endpoint.health.state(now);
+        endpoint.health.probed(is_down, now);
+        self.tell(endpoint, was, now, "probe");
+    }
+
+    /// Leaves an endpoint alone for a while, because it is worse than the others.
+    fn eject(&self, endpoint: &Endpoint<C>, time: Duration) {
+        let now = self.now();
+        let was = endpoint.health.state(now);
+        endpoint.health.eject(now.saturating_add(time.as_nanos() as u64));
+        self.tell(endpoint, was, now, "outlier");
+    }
+
+    /// Says what became of an endpoint, if anything did.
+    fn tell(&self, endpoint: &Endpoint<C>, was: State, now: Moment, reason: &'static str) {
+        let is = endpoint.health.state(now);
+        // Half-open is told when a relay tries it.
+        if is == was || is == State::HalfOpen {
+            return;
+        }
+        endpoint.metrics.entered(is);
+        let (pool, name, state) = (&*self.name, &*endpoint.name, is.label());
+        if is == State::Closed {
+            tracing::info!(pool, endpoint = name, "endpoint is healthy again");
+        } else {
+            tracing::warn!(pool, endpoint = name, state, reason, "endpoint is left alone");
+        }
+    }
+}
+
+impl<C> Endpoint<C> {
+    /// What is known of it now.
+    pub fn state(&self, now: Moment) -> State {
+        self.health.state(now)
+    }
+
+    fn cost(&self, now: Moment) -> u64 {
+        if self.health.is_closed() {
+            self.load.cost(now)
+        } else {
+            // It waits for a relay to try it.
+            0
+        }
+    }
+}
+
+/// A relay's place at an endpoint. Dropped without a report, it says nothing about the endpoint.
+#[derive(Debug)]
+pub(crate) struct Picked<'p, C> {
+    pool: &'p Pool<C>,
+    index: usize,
+    entry: Entry,
+    began: Moment,
+    is_reported: bool,
+}
+
+impl<'p, C> Picked<'p, C> {
+    /// The endpoint.
+    pub fn endpoint(&self) -> &'p Endpoint<C> {
+        &self.pool.endpoints[self.index]
+    }
+
+    /// Says what came of it.
+    pub fn report(mut self, outcome: Outcome) {
+        self.report_at(self.pool.now(), outcome);
+    }
+
+    fn report_at(&mut self, now: Moment, outcome: Outcome) {
+        self.is_reported = true;
+        let endpoint = self.endpoint();
+        let was = match self.entry {
+            Entry::Ordinary => endpoint.health.state(now),
+            Entry::Trial(_) => State::HalfOpen,
+        };
+        match outcome {
+            Outcome::Answered => {
+                endpoint.load.answered(now.saturating_sub(self.began), now);
+                endpoint.tally.add(false);
+                endpoint.health.succeeded(self.entry);
+            }
+            Outcome::Failed => {
+                endpoint.tally.add(true);
+                endpoint.health.failed(self.entry, now);
+            }
+            Outcome::TimedOut => endpoint.tally.add(true),
+            Outcome::Blameless => endpoint.health.given_back(self.entry, now),
+        }
+        // Only these two change what an endpoint is.
+        if matches!(outcome, Outcome::Answered | Outcome::Failed) {
+            self.pool.tell(endpoint, was, now, "relays");
+        }
+    }
+}
+
+impl<C> Drop for Picked<'_, C> {
+    fn drop(&mut self) {
+        let endpoint = self.endpoint();
+        endpoint.load.leave();
+        if !self.is_reported {
+            endpoint.health.given_back(self.entry, self.pool.now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! When every relay of a session that was ever answered is in its tree.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Instant;
 
 use pocket_protocol::{Height, Windows};
@@ -35,15 +36,14 @@ impl Draining {
         if height < windows.claim_open {
             return false;
         }
-        if !self.drained_at.contains_key(&end) {
-            // From the deadline on relayers refuse these relays, and one that says nothing is waited for no longer.
-            let are_past = sight.open_from.is_some_and(|open_from| open_from > end);
-            if !are_past && height < windows.seal_deadline() {
-                return false;
-            }
-            self.drained_at.insert(end, sight.last);
-        }
-        sight.oldest.is_none_or(|oldest| oldest > self.drained_at[&end])
+        // From the deadline on relayers refuse these relays, and one that says nothing is waited for no longer.
+        let are_past = sight.open_from.is_some_and(|open_from| open_from > end) || height >= windows.seal_deadline();
+        let drained_at = match self.drained_at.entry(end) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) if are_past => *unknown.insert(sight.last),
+            Entry::Vacant(_) => return false,
+        };
+        sight.oldest.is_none_or(|oldest| oldest > drained_at)
     }
 
     /// Forgets all session ends but those.

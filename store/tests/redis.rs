@@ -119,12 +119,14 @@ async fn read_that_arrives_after_its_consumers_death_loses_nothing() {
 async fn consumers_are_forgotten_when_they_hold_nothing_and_read_no_more() {
     let world = World::new().await;
     world.append(&["a"]).await;
+    let mut empty = StreamConsumer::new(world.store.clone(), "empty", BLOCK);
+    take_over(&empty, 10).await;
+    empty.read(&[supplier()], 10).await.unwrap();
     let live = StreamConsumer::new(world.store.clone(), "live", BLOCK);
-    take_over(&live, 0).await;
+    assert_eq!(take_over(&live, 10).await, [["a"]]);
+    world.append(&["b"]).await;
     let mut holding = StreamConsumer::new(world.store.clone(), "holding", BLOCK);
     holding.read(&[supplier()], 10).await.unwrap();
-    let mut empty = StreamConsumer::new(world.store.clone(), "empty", BLOCK);
-    empty.read(&[supplier()], 10).await.unwrap();
 
     let mut info = redis::cmd("XINFO");
     info.arg("CONSUMERS")
@@ -143,10 +145,10 @@ async fn consumers_are_forgotten_when_they_hold_nothing_and_read_no_more() {
     live.forget_consumers(&supplier(), Duration::from_mins(1))
         .await
         .unwrap();
-    assert_eq!(consumers().await, ["empty", "holding"]);
+    assert_eq!(consumers().await, ["empty", "holding", "live"]);
     tokio::time::sleep(Duration::from_millis(2)).await;
     live.forget_consumers(&supplier(), Duration::ZERO).await.unwrap();
-    assert_eq!(consumers().await, ["holding"]);
+    assert_eq!(consumers().await, ["holding", "live"]);
 }
 
 #[tokio::test]

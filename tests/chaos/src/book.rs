@@ -9,7 +9,7 @@ use pocket_protocol::relay::mined_relay;
 use pocket_smst::Leaf;
 
 /// A supplier's part in a session.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
     /// Last block of the session.
     pub end: i64,

@@ -159,8 +159,12 @@ impl Server {
             async move {
                 let answer = server.answer(request).await;
                 // Streams have a time of their own, and over HTTP/1.1 a write would wait.
-                let is_stream = matches!(answer.body(), Either::Right(Either::Left(_)));
-                let untaken = (is_http2 && !is_stream).then_some(untaken);
+                let lasts = match answer.body() {
+                    Either::Left(_) => false,
+                    Either::Right(Either::Left(_)) => true,
+                    Either::Right(Either::Right(call)) => call.lasts(),
+                };
+                let untaken = (is_http2 && !lasts).then_some(untaken);
                 Ok::<_, Infallible>(answer.map(|body| Watched::new(body, untaken.as_ref())))
             }
         });

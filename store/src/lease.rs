@@ -30,6 +30,11 @@ impl Lease {
     pub(crate) fn token(&self) -> &str {
         &self.token
     }
+
+    /// A name that nobody had before, not even the same instance: its name, and the number of the acquisition.
+    pub fn name(&self) -> &str {
+        &self.token
+    }
 }
 
 // A key held by an instance of the Go peer holds its bare name: never equal to one of our tokens.

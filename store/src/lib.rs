@@ -40,4 +40,4 @@ pub use session::{SessionRecord, SessionState};
 pub use stream::{Delivery, Pending, StreamConsumer, StreamId};
 pub use supplier::{StakedEndpoint, SupplierEntry, SupplierStatus};
 pub use tree::{TreeRoots, TreeStore};
-pub use watermark::Watermark;
+pub use watermark::{Relayers, Watermark};

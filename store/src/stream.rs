@@ -48,6 +48,18 @@ type Reply = Option<Vec<(String, Vec<Entry>)>>;
 
 const FIRST: &str = "0-0";
 
+// KEYS: stream. ARGV: group, the consumer that asks, idle milliseconds. In one step, for an entry that goes to a consumer
+// just before its end is lost.
+const FORGET_CONSUMERS: &str = r"
+for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for at = 1, #fields, 2 do consumer[fields[at]] = fields[at + 1] end
+  if consumer.name ~= ARGV[2] and consumer.pending == 0 and consumer.idle > tonumber(ARGV[3]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+  end
+end
+";
+
 /// How far [`StreamConsumer::take_over`] has come.
 #[derive(Clone, Debug)]
 pub struct Pending {
@@ -110,7 +122,8 @@ impl StreamConsumer {
         Ok(Some(deliveries))
     }
 
-    /// Whether another consumer holds entries of this stream: one that lost the lease and read on.
+    /// Whether another consumer holds entries of this stream: one that lost the lease and read on, or whose last read
+    /// reached Redis after it had died.
     pub async fn has_strays(&self, supplier: &SupplierAddress) -> Result<bool, StoreError> {
         let keys = self.store.keys();
         let mut info = redis::cmd("XINFO");
@@ -122,6 +135,19 @@ impl StreamConsumer {
             .consumers
             .iter()
             .any(|other| other.name != self.name && other.pending > 0))
+    }
+
+    /// Takes consumers off the group that hold no entry and have not read for `idle`: every owner of a supplier is one
+    /// of its own. One that reads after all is there again.
+    pub async fn forget_consumers(&self, supplier: &SupplierAddress, idle: Duration) -> Result<(), StoreError> {
+        let keys = self.store.keys();
+        let script = redis::Script::new(FORGET_CONSUMERS);
+        let mut call = script.prepare_invoke();
+        call.key(keys.stream(supplier.as_str()))
+            .arg(keys.consumer_group())
+            .arg(&self.name)
+            .arg(idle.as_millis() as u64);
+        self.store.script(&call).await
     }
 
     /// Waits for new entries of any of `suppliers`, at most `count` of each. Nothing new is an empty answer. In a

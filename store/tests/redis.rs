@@ -96,6 +96,62 @@ async fn unacknowledged_relays_come_back_to_the_next_owner() {
 }
 
 #[tokio::test]
+async fn read_that_arrives_after_its_consumers_death_loses_nothing() {
+    let world = World::new().await;
+    let kind = LeaseKind::Supplier(supplier());
+    let lease = async || world.store.acquire(&kind, "miner", TTL).await.unwrap().unwrap();
+    let first = lease().await;
+    let mut dead = StreamConsumer::new(world.store.clone(), first.name(), BLOCK);
+    take_over(&dead, 10).await;
+
+    world.store.release(&first).await.unwrap();
+    let second = lease().await;
+    let live = StreamConsumer::new(world.store.clone(), second.name(), BLOCK);
+    assert_eq!(take_over(&live, 10).await, [[""; 0]]);
+    // It was on its way.
+    world.append(&["a"]).await;
+    dead.read(&[supplier()], 10).await.unwrap();
+    assert!(live.has_strays(&supplier()).await.unwrap());
+    assert_eq!(take_over(&live, 10).await, [["a"]]);
+}
+
+#[tokio::test]
+async fn consumers_are_forgotten_when_they_hold_nothing_and_read_no_more() {
+    let world = World::new().await;
+    world.append(&["a"]).await;
+    let mut empty = StreamConsumer::new(world.store.clone(), "empty", BLOCK);
+    take_over(&empty, 10).await;
+    empty.read(&[supplier()], 10).await.unwrap();
+    let live = StreamConsumer::new(world.store.clone(), "live", BLOCK);
+    assert_eq!(take_over(&live, 10).await, [["a"]]);
+    world.append(&["b"]).await;
+    let mut holding = StreamConsumer::new(world.store.clone(), "holding", BLOCK);
+    holding.read(&[supplier()], 10).await.unwrap();
+
+    let mut info = redis::cmd("XINFO");
+    info.arg("CONSUMERS")
+        .arg(world.store.keys().stream(supplier().as_str()))
+        .arg(world.store.keys().consumer_group());
+    let consumers = async || {
+        let client = redis::Client::open(world.redis.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let reply: redis::streams::StreamInfoConsumersReply = info.query_async(&mut connection).await.unwrap();
+        reply
+            .consumers
+            .into_iter()
+            .map(|consumer| consumer.name)
+            .collect::<Vec<_>>()
+    };
+    live.forget_consumers(&supplier(), Duration::from_mins(1))
+        .await
+        .unwrap();
+    assert_eq!(consumers().await, ["empty", "holding", "live"]);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    live.forget_consumers(&supplier(), Duration::ZERO).await.unwrap();
+    assert_eq!(consumers().await, ["holding", "live"]);
+}
+
+#[tokio::test]
 async fn what_another_left_is_taken_over_in_bounded_batches() {
     let world = World::new().await;
     world.append(&["a", "b", "c", "d", "e"]).await;
@@ -407,7 +463,14 @@ async fn watermarks_are_those_of_live_relayers() {
     world.store.write_watermark("c", mark(30), TTL).await.unwrap();
     world.store.remove_watermark("c").await.unwrap();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(world.store.watermarks().await.unwrap(), [("a".to_owned(), mark(10))]);
+    let relayers = world.store.relayers().await.unwrap();
+    assert_eq!(relayers.live, [("a".to_owned(), mark(10))]);
+    assert_eq!(relayers.silent, ["b"]);
+
+    world.store.forget_relayers(&relayers.silent).await.unwrap();
+    assert_eq!(world.store.relayers().await.unwrap().silent, [""; 0]);
+    world.store.write_watermark("b", mark(20), TTL).await.unwrap();
+    assert_eq!(world.store.watermarks().await.unwrap().len(), 2);
 }
 
 #[tokio::test]

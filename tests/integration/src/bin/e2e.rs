@@ -27,8 +27,9 @@ struct Arguments {
     /// Suppliers that serve them.
     #[arg(long, default_value_t = 2)]
     suppliers: usize,
-    /// Milliseconds from block to block.
-    #[arg(long, default_value_t = 500)]
+    /// Milliseconds from block to block. Ten sessions end at once and have four blocks for their claims: a machine that is
+    /// busy with other things needs time for that.
+    #[arg(long, default_value_t = 1_500)]
     block_time: u64,
     /// Share of claims that must be proven.
     #[arg(long, default_value_t = 1.0)]

@@ -7,6 +7,9 @@ VECTORS ?= tests/vectors
 # Relays and sessions of `make e2e`.
 RELAYS ?= 2000
 SESSIONS ?= 3
+# Rounds of `make chaos`, and the seed that decides what breaks; a new one each time if empty.
+ROUNDS ?= 200
+SEED ?=
 # All that is run here is built in one profile, so that dependencies are built once.
 BINARIES = $${CARGO_TARGET_DIR:-target}/debug
 
@@ -41,6 +44,10 @@ vectors: ## Check golden vectors: make vectors VECTORS=DIR
 .PHONY: e2e
 e2e: tools binaries ## The whole way on the real chain, for every RPC type (needs Go 1.26): ends with a JSON line
 	$(BINARIES)/e2e --chain real --relays $(RELAYS) --sessions $(SESSIONS)
+
+.PHONY: chaos
+chaos: tools binaries ## Kill, pause, cut off and refuse a fleet for ROUNDS sessions: nothing may be lost (SEED=n repeats)
+	$(BINARIES)/chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 IAI_VERSION := $(shell sed -n '/^name = "iai-callgrind"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 IAI_RUNNER := $(CURDIR)/target/tools/bin/iai-callgrind-runner

@@ -137,12 +137,10 @@ async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
 /// Redis; one that is away is not an error.
 async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
     let url = config.url.expose();
-    if !url.starts_with("redis://") && !url.starts_with("redis+unix://") && !url.starts_with("unix://") {
-        bail!("redis.url: Sentinel, Cluster and TLS are not supported yet; use redis://host:port");
-    }
     let names = config.namespace.clone();
     let store = Store::new(StoreConfig {
         url: url.to_owned(),
+        wait_replicas: config.wait_replicas,
         namespace: Namespace {
             base: names.base_prefix,
             cache: names.cache_prefix,

@@ -73,7 +73,7 @@ impl RedisUrl {
         &self.0
     }
 
-    /// `redis`, `rediss`, `redis-sentinel` or `redis-cluster`.
+    /// `redis`, `redis-sentinel` or `redis-cluster`, or these with `rediss` for TLS.
     pub fn scheme(&self) -> &str {
         self.0.split("://").next().unwrap_or_default()
     }
@@ -97,7 +97,15 @@ impl RedisUrl {
         let Some((scheme, _)) = text.split_once("://") else {
             return Err("has no scheme".to_owned());
         };
-        if !matches!(scheme, "redis" | "rediss" | "redis-sentinel" | "redis-cluster") {
+        let known = [
+            "redis",
+            "rediss",
+            "redis-sentinel",
+            "redis-cluster",
+            "rediss-sentinel",
+            "rediss-cluster",
+        ];
+        if !known.contains(&scheme) {
             return Err(format!("the scheme {scheme:?} is not Redis's"));
         }
         for server in Self::authority(text).1.split(',') {
@@ -133,7 +141,7 @@ impl Codec for RedisUrl {
         Self::parse(text).map_or_else(
             |what| {
                 let remedy =
-                    "write redis://host:port, or with rediss (TLS), redis-sentinel or redis-cluster as its scheme";
+                    "write redis://host:port, or with redis-sentinel or redis-cluster as its scheme, each with rediss for TLS";
                 reader.impossible(node, what, remedy)
             },
             Some,

@@ -43,8 +43,8 @@ pub use miner::{
 pub use relayer::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,
     FailBehavior, HandshakeSignature, HeaderName, HealthCheckKind, HttpTransportConfig, InboundConfig, OutlierEjection,
-    PoolProfile, RelayMeterConfig, RelayerConfig, ResponseCompressionConfig, RetriedRequests, RpcType, ServiceConfig,
-    SimulationConfig, SimulationIdentity, TimeoutProfile, TlsConfig, ValidationMode, WebSocketConfig,
+    PoolProfile, RelayLogConfig, RelayMeterConfig, RelayerConfig, ResponseCompressionConfig, RetriedRequests, RpcType,
+    ServiceConfig, SimulationConfig, SimulationIdentity, TimeoutProfile, TlsConfig, ValidationMode, WebSocketConfig,
 };
 pub use secret::Secret;
 pub use shared::{

@@ -4,6 +4,7 @@ mod backend;
 mod backend_health;
 mod inbound;
 mod listener;
+mod relay_log;
 mod service;
 mod simulation;
 mod transport;
@@ -19,6 +20,7 @@ pub use self::backend::{
 pub use self::backend_health::{BackendHealthCheck, HealthCheckKind, OutlierEjection};
 pub use self::inbound::{HandshakeSignature, InboundConfig, WebSocketConfig};
 pub use self::listener::TlsConfig;
+pub use self::relay_log::RelayLogConfig;
 pub use self::service::{ServiceConfig, ValidationMode};
 pub use self::simulation::{SimulationConfig, SimulationIdentity};
 pub use self::transport::{HttpTransportConfig, PoolProfile, ResponseCompressionConfig, TimeoutProfile};
@@ -63,6 +65,8 @@ pub struct RelayerConfig {
     pub logging: LoggingConfig,
     /// `relay_meter`.
     pub relay_meter: RelayMeterConfig,
+    /// `relay_log`; `None` without `dir`. Ours alone.
+    pub relay_log: Option<RelayLogConfig>,
     /// `http_transport`.
     pub http_transport: HttpTransportConfig,
     /// `inbound`.
@@ -137,6 +141,7 @@ impl Section for RelayerConfig {
             cache_warmup: fields.section("cache_warmup", CacheWarmupConfig::read),
             logging: fields.section("logging", LoggingConfig::read),
             relay_meter: fields.section("relay_meter", RelayMeterConfig::read),
+            relay_log: fields.section("relay_log", relay_log::read),
             http_transport,
             inbound: fields.section("inbound", InboundConfig::read),
             web_socket: fields.section("websocket", WebSocketConfig::read),

@@ -29,6 +29,9 @@ pub struct RedisConfig {
     pub namespace: RedisNamespace,
     /// `consumer_name` (miner): this instance among its like; `None` for one made of host and process.
     pub consumer_name: Option<String>,
+    /// `wait_replicas`: replicas that must have a relay before its relayer lets it go; `None` (unset) for one with
+    /// Sentinel and Cluster, as far as there are any. Ours alone.
+    pub wait_replicas: Option<u32>,
     /// `claim_idle_timeout_ms` (miner): when another's unacknowledged entry is taken over; 60 s.
     pub claim_idle_timeout: Duration,
 }
@@ -45,6 +48,7 @@ impl Section for RedisConfig {
                 .or_if_zero::<Seconds<0>>("conn_max_idle_time_seconds", Duration::from_mins(5)),
             namespace: fields.section("namespace", RedisNamespace::read),
             consumer_name: fields.optional::<Text>("consumer_name"),
+            wait_replicas: fields.optional::<Whole<u32, 0, 100>>("wait_replicas"),
             claim_idle_timeout: fields
                 .or_if_zero::<crate::duration::Milliseconds>("claim_idle_timeout_ms", Duration::from_mins(1)),
         }

@@ -287,10 +287,10 @@ impl Chain {
         execute::check(&mut self.mempool, &context, bytes)
     }
 
-    /// Runs a transaction on the last state without checking signatures, and tells what gas it took.
+    /// Runs a transaction on top of those that the mempool accepted, as a node does, without checking signatures, and
+    /// tells what gas it took.
     pub fn simulate(&self, bytes: &Bytes) -> Result<u64, SimulationError> {
-        let view = self.view();
-        execute::simulate(view.state, &view.context, bytes)
+        execute::simulate(&self.mempool, &self.view().context, bytes)
     }
 
     fn last(&self) -> &(i64, OffsetDateTime, Arc<State>) {

@@ -275,3 +275,16 @@ fn simulation_tells_gas_or_the_messages_error() {
     world.advance_to(6);
     assert!(world.chain.simulate(&world.tx("supplier1", &[work.claim()])).is_ok());
 }
+
+#[test]
+fn simulation_follows_what_the_mempool_has() {
+    let (mut world, mut draft) = world();
+    assert_eq!(world.chain.check_tx(&draft.sign()).code, 0);
+    let error = world.chain.simulate(&draft.sign()).unwrap_err().to_string();
+    assert!(
+        error.contains("account sequence mismatch, expected 1, got 0"),
+        "{error}"
+    );
+    draft.sequence += 1;
+    assert!(world.chain.simulate(&draft.sign()).is_ok());
+}

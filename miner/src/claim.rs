@@ -80,6 +80,7 @@ pub(crate) async fn claim(
         supplier,
         batch,
         close,
+        is_refused: settings.refused.claims,
     };
     for (session, outcome) in submitter.submit(items).await {
         let finding = match outcome {

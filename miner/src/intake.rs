@@ -105,9 +105,12 @@ impl Worker {
             }
             return Ok(session);
         }
-        let tree = match session.tree.take() {
-            Some(tree) => tree,
-            None => self.open_tree(&session.record).await?,
+        let tree = if let Some(tree) = session.tree.take() {
+            tree
+        } else {
+            let (tree, live_root) = self.open_tree(&session.record).await?;
+            session.live_root = live_root;
+            tree
         };
         let units = match session.units_per_relay {
             Some(units) => units,
@@ -134,18 +137,21 @@ impl Worker {
         session.tree = Some(tree);
         session.record.relays = changes.root.count();
         session.record.compute_units = ComputeUnits(changes.root.sum());
-        self.commit(&session.record, &changes, &entries).await?;
+        self.commit(&session, &changes, &entries).await?;
+        session.live_root = Some(changes.root);
         let new = inserted.iter().filter(|insertion| **insertion == Insertion::New);
         self.deps.metrics.added(&self.supplier, &service, new.count());
         Ok(session)
     }
 
-    async fn commit(&self, record: &SessionRecord, changes: &Changes, entries: &[StreamId]) -> Result<(), WorkError> {
+    /// Fails for good when Redis went back to an older state: the worker starts again from that one.
+    async fn commit(&self, session: &Session, changes: &Changes, entries: &[StreamId]) -> Result<(), WorkError> {
         self.retry("commit", |store, lease, _| async move {
             let commit = SessionCommit {
                 lease: &lease,
-                record,
+                record: &session.record,
                 tree: Some(changes),
+                base: session.live_root.as_ref(),
                 acknowledged: entries,
             };
             store.commit(&commit).await

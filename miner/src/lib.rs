@@ -3,9 +3,12 @@
 //! Touches Redis through `pocket-store` and the chain through `pocket-query` and `pocket-tx`. What a
 //! session does next is decided in [`lifecycle`] alone, without effects; the rest carries it out.
 //! Each supplier has one [`worker`](self) that owns all of its sessions, under a lease.
+//!
+//! Every task runs in a span of level trace, which shows each of its steps from one await to the next.
 
 mod announce;
 mod claim;
+mod draining;
 mod error;
 mod intake;
 pub mod lifecycle;
@@ -19,6 +22,7 @@ mod repair;
 mod seal;
 mod session;
 mod settlement;
+mod silence;
 mod submit;
 mod trees;
 mod watch;
@@ -33,6 +37,7 @@ use pocket_store::{ServiceFactors, Store};
 use pocket_tx::TxSender;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 pub use metrics::Metrics;
 pub use watch::WatchSettings;
@@ -81,8 +86,19 @@ pub struct Settings {
     pub service_factors: ServiceFactors,
     /// How long relayers go by them after they were last told.
     pub service_factors_ttl: Duration,
+    /// Transactions that are not sent, as if the node refused them: for tests alone.
+    pub refused: Refused,
     /// What is watched and warned about.
     pub watch: WatchSettings,
+}
+
+/// What fails although nothing is wrong, so that operators and tests can see what happens then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Transactions with claims.
+    pub claims: bool,
+    /// Transactions with proofs.
+    pub proofs: bool,
 }
 
 impl Settings {
@@ -109,6 +125,7 @@ impl Settings {
                     .collect(),
             },
             service_factors_ttl: config.cache_ttl,
+            refused: Refused::default(),
             watch: WatchSettings::of(config),
         }
     }
@@ -124,12 +141,13 @@ pub struct Miner {
 impl Miner {
     /// Starts working, until `cancel`. Redis and the chain may be away: it waits for them.
     pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
+        let work = async move {
+            let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
+            let watching = watch::run(settings.watch.clone(), deps.clone(), cancel.clone());
+            tokio::join!(announcing, watching, ownership::run(settings, deps, cancel));
+        };
         Self {
-            task: AbortOnDropHandle::new(tokio::spawn(async move {
-                let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
-                let watching = watch::run(settings.watch.clone(), deps.clone(), cancel.clone());
-                tokio::join!(announcing, watching, ownership::run(settings, deps, cancel));
-            })),
+            task: AbortOnDropHandle::new(tokio::spawn(work.instrument(tracing::trace_span!("miner")))),
         }
     }
 

@@ -133,6 +133,8 @@ pub fn step(state: SessionState, event: Event) -> Step {
     }
 }
 
+/// Blocks that a claim needs at least: it is sealed then with what it has.
+const LEAST: i64 = 2;
 const LATE_CLAIM: &str = "the claim window closed before a claim was in a block";
 
 fn at_block(state: SessionState, height: Height, windows: &Windows, drained: bool) -> Step {
@@ -143,7 +145,7 @@ fn at_block(state: SessionState, height: Height, windows: &Windows, drained: boo
         state if state != S::Active && height >= windows.settlement() => Step::act(state, Effect::Settle),
         // Nothing was sent for it: the root is written down first.
         S::Active if next > windows.claim_close => Step::end(S::ClaimWindowClosed, LATE_CLAIM),
-        S::Active if height >= windows.claim_open && (drained || height >= windows.seal_deadline()) => {
+        S::Active if height >= windows.claim_open && (drained || height >= windows.claim_close - LEAST) => {
             Step::act(S::Active, Effect::Seal)
         }
         // Even after the window: what was sent before a restart may be on chain.

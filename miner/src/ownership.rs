@@ -8,6 +8,7 @@ use pocket_store::{Lease, LeaseKind, StoreError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use crate::worker::Worker;
 use crate::{Deps, Settings};
@@ -98,7 +99,9 @@ impl Owner {
             lease.clone(),
             cancel.clone(),
         );
-        let task = AbortOnDropHandle::new(tokio::spawn(worker.run()));
+        let task = AbortOnDropHandle::new(tokio::spawn(
+            worker.run().instrument(tracing::trace_span!("worker", %supplier)),
+        ));
         self.owned.insert(
             supplier.clone(),
             Owned {

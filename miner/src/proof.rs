@@ -48,6 +48,7 @@ pub(crate) async fn prove(
         supplier,
         batch,
         close,
+        is_refused: settings.refused.proofs,
     };
     for (session, outcome) in submitter.submit(items).await {
         let finding = match outcome {

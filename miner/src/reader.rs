@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pocket_protocol::SupplierAddress;
-use pocket_store::{Delivery, Pending, Store, StoreError, StreamConsumer};
+use pocket_store::{Delivery, Lease, Pending, Store, StoreError, StreamConsumer};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -12,6 +12,8 @@ use crate::patience::{Outages, Patience};
 
 /// Between two looks for entries that a former owner read after it had lost the lease.
 const STRAYS_LOOK: Duration = Duration::from_secs(1);
+/// Former owners have long ended by then.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 
 /// How far the reading has come.
 struct Reading {
@@ -26,13 +28,16 @@ pub(crate) struct Reader {
     pub store: Store,
     pub settings: Settings,
     pub supplier: SupplierAddress,
+    pub lease: Lease,
     pub outages: Outages,
 }
 
 impl Reader {
     /// Sends batches until nobody takes them any more: first what others left, then what is new.
     pub async fn run(self, batches: mpsc::Sender<Vec<Delivery>>) {
-        let consumer = StreamConsumer::new(self.store.clone(), self.settings.instance.clone(), self.settings.block);
+        // A read of a former owner may reach Redis after its death, and what it takes is found by that owner's name:
+        // so not even another life of the same instance has the same one.
+        let consumer = StreamConsumer::new(self.store.clone(), self.lease.name(), self.settings.block);
         let mut reading = Reading {
             consumer,
             pending: Some(Pending::of(self.supplier.clone())),
@@ -64,6 +69,10 @@ impl Reader {
                 return Ok(batch);
             }
             reading.pending = None;
+            reading
+                .consumer
+                .forget_consumers(&self.supplier, FORGOTTEN_AFTER)
+                .await?;
         }
         if reading.looked_at.elapsed() > STRAYS_LOOK {
             reading.looked_at = Instant::now();

@@ -35,9 +35,12 @@ impl Worker {
     async fn final_root(&mut self, id: &SessionId) -> Result<Option<Digest>, WorkError> {
         let tree = self.session_mut(id).tree.take();
         let record = self.sessions[id].record.clone();
-        let mut tree = match tree {
-            Some(tree) => tree,
-            None => self.open_tree(&record).await?,
+        let mut tree = if let Some(tree) = tree {
+            tree
+        } else {
+            let (tree, live_root) = self.open_tree(&record).await?;
+            self.session_mut(id).live_root = live_root;
+            tree
         };
         let root = tree.root();
         self.session_mut(id).tree = Some(tree);

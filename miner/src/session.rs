@@ -17,6 +17,8 @@ pub(crate) struct Session {
     pub windows: Option<Windows>,
     /// In memory as far as it is needed; `None` until the first relay after a start.
     pub tree: Option<Tree>,
+    /// The live root that Redis has as far as we know: what the next commit follows.
+    pub live_root: Option<Digest>,
     /// Compute units of each of its relays, fixed at the session's start.
     pub units_per_relay: Option<u64>,
     /// A claim or proof is under way.
@@ -31,6 +33,7 @@ impl Session {
             record,
             windows: None,
             tree: None,
+            live_root: None,
             units_per_relay: None,
             busy: false,
             // It may have come after the newest block.

@@ -37,6 +37,8 @@ pub(crate) struct Submitter<'a> {
     pub batch: usize,
     /// Last block in which the messages are worth anything.
     pub close: Height,
+    /// Nothing is sent: a test wants to see what happens then.
+    pub is_refused: bool,
 }
 
 impl Submitter<'_> {
@@ -109,6 +111,9 @@ impl Submitter<'_> {
 
     /// Sends one transaction and waits until it is in a block, or can be in none any more.
     async fn send(&self, messages: &[Any]) -> Result<String, TxError> {
+        if self.is_refused {
+            return Err(TxError::Retry("refused by a test switch".to_owned()));
+        }
         let mut blocks = self.feed.subscribe();
         let now = blocks.borrow_and_update().height;
         let timeout = self.close.min(now + PATIENCE.max((self.close - now) / 2));

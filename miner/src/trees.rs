@@ -9,19 +9,20 @@ use crate::repair::Repair;
 use crate::worker::Worker;
 
 impl Worker {
-    /// The tree of a session that takes relays, as far as it is stored.
-    pub(crate) async fn open_tree(&self, record: &SessionRecord) -> Result<Tree, WorkError> {
+    /// The tree of a session that takes relays, as far as it is stored, and the live root beside it.
+    pub(crate) async fn open_tree(&self, record: &SessionRecord) -> Result<(Tree, Option<Digest>), WorkError> {
         let session = &record.session;
         let roots = self
             .retry("read a tree's root", |store, _, supplier| async move {
                 store.tree_roots(&supplier, session).await
             })
             .await?;
-        match roots.growing() {
-            Some(root) => Ok(Tree::open(root)),
-            None if record.relays == 0 => Ok(Tree::new()),
-            None => self.repair(record, None, None).await,
-        }
+        let tree = match roots.growing() {
+            Some(root) => Tree::open(root),
+            None if record.relays == 0 => Tree::new(),
+            None => self.repair(record, None, None).await?,
+        };
+        Ok((tree, roots.live))
     }
 
     /// Loads what inserting at these paths needs, from a repaired tree if the stored one is damaged.

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use pocket_protocol::{Height, SessionId, SupplierAddress, Windows};
 use pocket_query::QueryError;
-use pocket_store::{Lease, SessionState, StreamId};
+use pocket_store::{Lease, SessionState};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::claim::{Due, Finding, claim};
+use crate::draining::Draining;
 use crate::error::WorkError;
 use crate::lifecycle::{Effect, Event, step};
 use crate::patience::Outages;
@@ -35,8 +37,7 @@ pub(crate) struct Worker {
     pub lease: Lease,
     pub cancel: CancellationToken,
     pub sessions: HashMap<SessionId, Session>,
-    /// By session end: the stream's last entry at a moment when no relayer could add another.
-    drained_at: HashMap<Height, StreamId>,
+    pub draining: Draining,
     jobs: JoinSet<Vec<(SessionId, Finding)>>,
     pub outages: Outages,
     registry_at: Option<Instant>,
@@ -57,7 +58,7 @@ impl Worker {
             lease,
             cancel,
             sessions: HashMap::new(),
-            drained_at: HashMap::new(),
+            draining: Draining::default(),
             jobs: JoinSet::new(),
             outages: Outages::default(),
             registry_at: None,
@@ -88,9 +89,13 @@ impl Worker {
             store: self.deps.store.clone(),
             settings: self.settings.clone(),
             supplier: self.supplier.clone(),
+            lease: self.lease.clone(),
             outages: self.outages.clone(),
         };
-        reader.spawn(read.run(entries));
+        reader.spawn(
+            read.run(entries)
+                .instrument(tracing::trace_span!("reader", supplier = %self.supplier)),
+        );
         let mut blocks = self.deps.feed.subscribe();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -99,8 +104,13 @@ impl Worker {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
                 Some(found) = self.jobs.join_next() => {
-                    for (session, finding) in found.map_err(|_| WorkError::Panicked)? {
-                        self.learn(&session, finding).await?;
+                    let mut found = Some(found);
+                    // Of many that end together all are heard before it is looked what is next.
+                    while let Some(findings) = found {
+                        for (session, finding) in findings.map_err(|_| WorkError::Panicked)? {
+                            self.learn(&session, finding).await?;
+                        }
+                        found = self.jobs.try_join_next();
                     }
                     self.at_height(self.deps.feed.height()).await?;
                 }
@@ -147,6 +157,7 @@ impl Worker {
     async fn at_height(&mut self, height: Height) -> Result<(), WorkError> {
         let (mut claims, mut proofs, mut over) = (Vec::new(), Vec::new(), Vec::new());
         self.find_windows(height).await;
+        let sight = self.look_for_drained(height).await?;
         for id in self.sessions.keys().cloned().collect::<Vec<_>>() {
             let session = self.session_mut(&id);
             let Some(windows) = session.windows else {
@@ -156,7 +167,8 @@ impl Worker {
                 continue;
             }
             session.again_at = None;
-            let drained = self.is_drained(&id, height, &windows).await?;
+            let end = self.sessions[&id].record.end;
+            let drained = sight.is_some_and(|sight| self.draining.is_over(end, height, &windows, &sight));
             let effect = self
                 .apply(
                     &id,
@@ -180,8 +192,8 @@ impl Worker {
         }
         self.start_jobs(claims, proofs);
         self.settle(over).await?;
-        self.drained_at
-            .retain(|end, _| self.sessions.values().any(|session| session.record.end == *end));
+        self.draining
+            .keep(|end| self.sessions.values().any(|session| session.record.end == end));
         let active = self
             .sessions
             .values()
@@ -221,44 +233,6 @@ impl Worker {
         tokio::time::timeout(CHAIN_PATIENCE, answer).await.unwrap_or_else(late)
     }
 
-    /// Whether every relay of the session that was ever answered is in its tree: all live relayers said
-    /// that they are done with it, and the stream is read up to what was its last entry then.
-    async fn is_drained(&mut self, id: &SessionId, height: Height, windows: &Windows) -> Result<bool, WorkError> {
-        let session = &self.sessions[id];
-        let end = session.record.end;
-        if session.record.state != SessionState::Active || height < windows.claim_open {
-            return Ok(false);
-        }
-        if !self.drained_at.contains_key(&end) {
-            if !self.outages.are_over() {
-                return Ok(false);
-            }
-            let watermarks = match self.deps.store.watermarks().await {
-                Ok(watermarks) => watermarks,
-                Err(error) if error.is_transient() => {
-                    self.outages.note();
-                    return Ok(false);
-                }
-                Err(error) => return Err(error.into()),
-            };
-            if let Some((relayer, _)) = watermarks.iter().find(|(_, mark)| mark.open_from <= end) {
-                tracing::debug!(session = %id, relayer, "a relayer is not done with the session yet");
-                return Ok(false);
-            }
-            match self.deps.store.last_entry(&self.supplier).await {
-                Ok(last) => self.drained_at.insert(end, last),
-                Err(error) if error.is_transient() => return Ok(false),
-                Err(error) => return Err(error.into()),
-            };
-        }
-        // Entries are deleted when a tree holds them, so the oldest one tells, whoever read which.
-        match self.deps.store.oldest_entry(&self.supplier).await {
-            Ok(oldest) => Ok(oldest.is_none_or(|oldest| oldest > self.drained_at[&end])),
-            Err(error) if error.is_transient() => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     pub(crate) fn session_mut(&mut self, id: &SessionId) -> &mut Session {
         self.sessions.get_mut(id).expect("only settlement removes sessions")
     }
@@ -287,13 +261,13 @@ impl Worker {
         let lease = Arc::new(self.lease.clone());
         for group in by_end(claims) {
             let shared = shared.clone();
-            self.jobs
-                .spawn(async move { claim(&shared.0, &shared.1, &shared.2, group).await });
+            let claiming = async move { claim(&shared.0, &shared.1, &shared.2, group).await };
+            self.jobs.spawn(claiming.instrument(tracing::trace_span!("claim")));
         }
         for group in by_end(proofs) {
             let (shared, lease) = (shared.clone(), lease.clone());
-            self.jobs
-                .spawn(async move { prove(&shared.0, &shared.1, &shared.2, &lease, group).await });
+            let proving = async move { prove(&shared.0, &shared.1, &shared.2, &lease, group).await };
+            self.jobs.spawn(proving.instrument(tracing::trace_span!("prove")));
         }
     }
 

@@ -48,10 +48,12 @@ impl Windows {
         self.proof_open
     }
 
-    /// From here a claim waits no longer for relays on their way: two blocks before its window closes, but not before
-    /// it opens. Ours, not the chain's: relayers answer no relay of the session any more, and miners seal it.
+    /// From here a claim waits no longer for relays on their way: half of its window, and two blocks at least, are left
+    /// to get it into a block, but it waits until the window opens. Ours, not the chain's: relayers answer no relay of
+    /// the session any more, and miners seal it.
     pub fn seal_deadline(&self) -> Height {
-        self.claim_open.max(self.claim_close - 2)
+        let left = ((self.claim_close - self.claim_open) / 2).max(2);
+        self.claim_open.max(self.claim_close - left)
     }
 
     /// The block at whose end the claim is settled.
@@ -146,6 +148,12 @@ mod tests {
         assert!(windows.accepts_claim(Height(16)) && windows.accepts_proof(Height(16)));
         assert!(!windows.accepts_claim(Height(11)) && !windows.accepts_claim(Height(17)));
         assert!(!windows.accepts_proof(Height(15)) && !windows.accepts_proof(Height(21)));
+    }
+
+    #[test]
+    fn half_of_the_claim_window_is_left_for_claims() {
+        let deadline = |window| Windows::of(&params(10, 1, [1, window, 0, 4]), Height(10)).seal_deadline();
+        assert_eq!([1, 4, 5, 10].map(|window| deadline(window).0), [12, 14, 15, 17]);
     }
 
     #[test]

@@ -10,13 +10,13 @@ use pocket_proto::pocket::service::{RelayResponse, RelayResponseMetadata};
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_protocol::difficulty::{BASE_TARGET, is_mined};
 use pocket_protocol::relay::{self, payload_hash};
-use pocket_store::{PublishSlot, RelayPublisher};
 use prometheus::IntCounter;
 use prost::Message as _;
 
 use crate::drain::InFlight;
 use crate::meter::ChargedRelay;
 use crate::metrics::Metrics;
+use crate::outbox::{Outbox, PublishSlot};
 use crate::session_context::SessionContext;
 use crate::verify::VerifiedRelay;
 
@@ -155,8 +155,8 @@ impl MinedRelay {
 
     /// Hands the relay to the publisher, which keeps its session open until Redis has it. Never waits; `false` only
     /// after the publisher has ended.
-    pub fn publish(self, publisher: &RelayPublisher<InFlight>) -> bool {
-        publisher.publish(self.slot, self.context.supplier.clone(), self.message, self.in_flight)
+    pub fn publish(self, outbox: &Outbox) -> bool {
+        outbox.publish(self.slot, self.context.supplier.clone(), self.message, self.in_flight)
     }
 }
 

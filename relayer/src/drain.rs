@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use parking_lot::Mutex;
 use pocket_protocol::{Height, SessionBounds, SharedParams, Windows};
 use pocket_store::Watermark;
+use tokio_util::sync::CancellationToken;
 
 /// The relays in flight of one relayer.
 #[derive(Debug, Default)]
@@ -19,6 +20,10 @@ pub(crate) struct Drain {
     state: Mutex<State>,
     /// Sessions that end below are claimed without whatever is still on its way.
     sealed_below: AtomicI64,
+    /// Sessions that end below can be claimed no more, whoever waited for whom.
+    over_below: AtomicI64,
+    /// The chain's height was heard of.
+    informed: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +79,22 @@ impl Drain {
         let mut state = self.state.lock();
         state.open_from = state.open_from.max(horizon.open_from);
         self.sealed_below.fetch_max(horizon.claimable_from.0, Ordering::AcqRel);
+    }
+
+    /// Takes note of what the chain says, whatever miners know of this relayer.
+    pub fn learn(&self, horizon: Horizon) {
+        self.over_below.fetch_max(horizon.claimable_from.0, Ordering::AcqRel);
+        self.informed.cancel();
+    }
+
+    /// Waits for the first [`Self::learn`].
+    pub async fn knows_height(&self) {
+        self.informed.cancelled().await;
+    }
+
+    /// Whether no relay of the session that ends at `end` can get into a claim any more.
+    pub fn is_too_late(&self, end: Height) -> bool {
+        end.0 < self.over_below.load(Ordering::Acquire)
     }
 
     /// The promise at `height`.

@@ -19,16 +19,15 @@ use pocket_config::ValidationMode;
 use pocket_proto::sdk::types::PokthttpRequest;
 use pocket_protocol::Height;
 use pocket_query::BlockFeed;
-use pocket_store::{PublishSlot, RelayPublisher};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{AnsweredRelay, SignedResponse, sign};
 use crate::backend::{BackendAnswer, BackendReply, Forward};
-use crate::drain::InFlight;
 use crate::envelope;
 use crate::headers::Parties;
 use crate::metrics::{Metrics, UNKNOWN, observe};
+use crate::outbox::{Outbox, PublishSlot};
 use crate::received::{Carrier, ReceivedRelay, Reception};
 use crate::refusal::{Invalid, Refusal, Unavailable};
 use crate::service::Service;
@@ -44,7 +43,7 @@ pub(crate) struct Pipeline {
     pub reception: Reception,
     pub verifier: Verifier,
     pub simulation: Option<Simulation>,
-    pub publisher: RelayPublisher<InFlight>,
+    pub outbox: Outbox,
     pub feed: BlockFeed,
     pub metrics: Metrics,
     /// Optimistic relays between their answer and their verification, and streams.
@@ -212,7 +211,7 @@ impl Pipeline {
 
     /// A place in the publisher's queue: without one the relay could be answered and lost.
     pub fn reserve(&self, service: &Service) -> Result<PublishSlot, Refusal> {
-        self.publisher.try_reserve().ok_or_else(|| publisher_full(service))
+        self.outbox.try_reserve().ok_or_else(|| publisher_full(service))
     }
 
     pub async fn verify(&self, relay: ReceivedRelay) -> Result<VerifiedRelay, Box<(ReceivedRelay, Invalid)>> {
@@ -262,7 +261,7 @@ impl Pipeline {
     pub fn mine(&self, answered: AnsweredRelay) -> bool {
         let Some(mined) = answered.mine() else { return true };
         let published = mined.published_counter(&self.metrics);
-        let queued = mined.publish(&self.publisher);
+        let queued = mined.publish(&self.outbox);
         if queued {
             published.inc();
         }

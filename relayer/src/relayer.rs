@@ -19,8 +19,10 @@ use tokio_util::task::TaskTracker;
 use crate::drain::{Drain, Horizon, horizon};
 use crate::meter::{self, Ledger, Meter, MeterMetrics};
 use crate::metrics::Metrics;
+use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
 use crate::received::Reception;
+use crate::relay_log::{RelayLog, Travelling};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::simulation::{Simulation, SimulationError};
@@ -34,10 +36,10 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
 /// Between two writes of the watermark.
 const WATERMARK_EVERY: Duration = Duration::from_millis(250);
-/// After this long without a confirmed write, the last one no longer counts here: well before it does for miners.
-const WATERMARK_TRUST: Duration = Duration::from_secs(4);
 /// How long a write may take.
 const WATERMARK_WRITE: Duration = Duration::from_secs(1);
+/// How long what waits in the relay log alone may take to reach Redis at shutdown; the rest is for the next start.
+const REPLAY_GRACE: Duration = Duration::from_secs(10);
 /// Between two looks for ring tables that are due.
 const TABLES_EVERY: Duration = Duration::from_millis(50);
 /// The first look into the supplier registry delays the start no longer.
@@ -73,6 +75,14 @@ pub enum RelayerError {
     /// A service cannot be served as configured.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// The relay log cannot be used.
+    #[error("relay_log.dir: {folder} cannot be used: {source}")]
+    RelayLog {
+        /// Its folder.
+        folder: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A simulated identity cannot be used as configured.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
@@ -140,6 +150,7 @@ impl Relayer {
         }
 
         let drain = Arc::new(Drain::default());
+        let log = open_log(config, &listener, &drain, &deps.registry).await?;
         // The publisher ends last of all, when nothing can be handed to it any more.
         let end_publisher = CancellationToken::new();
         let (publisher, publishing) = RelayPublisher::start(deps.store.clone(), deps.publisher, end_publisher.clone());
@@ -163,7 +174,7 @@ impl Relayer {
                 drain: drain.clone(),
                 metrics: metrics.clone(),
             },
-            publisher,
+            outbox: Outbox::new(publisher.clone(), log.clone()),
             verifier: Verifier::new(deps.chain.clone(), meter.clone(), metrics.clone()),
             simulation,
             feed: deps.feed.clone(),
@@ -177,6 +188,7 @@ impl Relayer {
             store: deps.store,
             drain,
             metrics,
+            counts_for: log.as_ref().map_or(Watermark::TTL, |log| log.patience()),
         };
         let run = Run {
             server: Server::new(pipeline.clone(), config, tls.clone()),
@@ -184,6 +196,8 @@ impl Relayer {
             listener,
             tls,
             marks,
+            publisher,
+            log,
             metering: meter.zip(ledger),
             publishing,
             end_publisher,
@@ -207,6 +221,8 @@ struct Run {
     listener: TcpListener,
     tls: Option<Arc<TlsPort>>,
     marks: Watermarks,
+    publisher: RelayPublisher<Travelling>,
+    log: Option<Arc<RelayLog>>,
     metering: Option<(Arc<Meter>, Ledger)>,
     publishing: JoinHandle<()>,
     end_publisher: CancellationToken,
@@ -222,13 +238,17 @@ impl Run {
             listener,
             tls,
             marks,
+            publisher,
+            log,
             metering,
             publishing,
             end_publisher,
             give_up,
             cancel,
         } = self;
-        let instance = instance_name(&listener);
+        let instance = log
+            .as_ref()
+            .map_or_else(|| instance_name(&listener), |log| log.name().to_owned());
         let mut helpers = JoinSet::new();
         let gated = pipeline.clone();
         let gate_cancel = cancel.clone();
@@ -239,6 +259,12 @@ impl Run {
         }
         pipeline.reception.services.watch(&mut helpers, &cancel);
         helpers.spawn(build_tables(pipeline.verifier.rings().clone(), cancel.clone()));
+        let end_log = CancellationToken::new();
+        let mut logging = JoinSet::new();
+        if let Some(log) = &log {
+            logging.spawn(log.clone().replay(publisher, marks.drain.clone(), end_log.clone()));
+            logging.spawn(log.clone().sync(end_log.clone()));
+        }
         // Kept until the last relay is charged.
         let end_ledger = CancellationToken::new();
         let mut accounting = JoinSet::new();
@@ -261,6 +287,11 @@ impl Run {
             give_up.cancel();
             pipeline.afterwards.wait().await;
         }
+        if let Some(log) = &log {
+            let _ = tokio::time::timeout(REPLAY_GRACE, log.replayed()).await;
+        }
+        end_log.cancel();
+        while logging.join_next().await.is_some() {}
         end_ledger.cancel();
         while accounting.join_next().await.is_some() {}
         end_publisher.cancel();
@@ -270,10 +301,37 @@ impl Run {
         end_marks.cancel();
         while marking.join_next().await.is_some() {}
         while helpers.join_next().await.is_some() {}
-        if let Err(error) = store.remove_watermark(&instance).await {
+        let kept = log.map_or(0, |log| log.open_relays());
+        if kept > 0 {
+            // Miners wait for us still.
+            tracing::warn!(
+                relays = kept,
+                "relays stay in the relay log: start a relayer with the same folder soon"
+            );
+        } else if let Err(error) = store.remove_watermark(&instance).await {
             tracing::warn!(%error, "watermark not taken back: miners wait until it expires");
         }
         tracing::info!("relayer ended");
+    }
+}
+
+/// The relay log, if one is configured, with what an earlier process left there.
+async fn open_log(
+    config: &RelayerConfig,
+    listener: &TcpListener,
+    drain: &Arc<Drain>,
+    registry: &Registry,
+) -> Result<Option<Arc<RelayLog>>, RelayerError> {
+    let Some(config) = config.relay_log.clone() else {
+        tracing::info!("no relay_log.dir: relays that Redis does not have yet are lost if this process is killed");
+        return Ok(None);
+    };
+    let folder = config.dir.display().to_string();
+    let (name, drain, registry) = (instance_name(listener), drain.clone(), registry.clone());
+    let opening = tokio::task::spawn_blocking(move || RelayLog::open(&config, &name, &drain, &registry));
+    match opening.await.expect("opening the log does not panic") {
+        Ok(log) => Ok(Some(Arc::new(log))),
+        Err(source) => Err(RelayerError::RelayLog { folder, source }),
     }
 }
 
@@ -310,6 +368,8 @@ struct Watermarks {
     store: Store,
     drain: Arc<Drain>,
     metrics: Metrics,
+    /// How long miners go by what was written last.
+    counts_for: Duration,
 }
 
 impl Watermarks {
@@ -319,6 +379,8 @@ impl Watermarks {
         // Miners do not wait for a relayer that they have not heard of, or no more.
         let mut confirmed_at: Option<Instant> = None;
         let mut is_first = true;
+        // Here the last word stops counting well before it does for miners.
+        let trusted_for = self.counts_for * 4 / 5;
         loop {
             let height = self.feed.height();
             self.metrics.height.set(height.0);
@@ -331,7 +393,8 @@ impl Watermarks {
             }
             // What is closed stays closed: first of all it must be known whether Redis is there.
             if let (Some((_, horizon)), false) = (known, is_first) {
-                let is_told = confirmed_at.is_some_and(|at| at.elapsed() < WATERMARK_TRUST);
+                self.drain.learn(horizon);
+                let is_told = confirmed_at.is_some_and(|at| at.elapsed() < trusted_for);
                 self.drain.advance(if is_told {
                     horizon
                 } else {
@@ -341,7 +404,7 @@ impl Watermarks {
             let began = Instant::now();
             let write = self
                 .store
-                .write_watermark(&instance, self.drain.watermark(height), Watermark::TTL);
+                .write_watermark(&instance, self.drain.watermark(height), self.counts_for);
             match tokio::time::timeout(WATERMARK_WRITE, write).await {
                 Ok(Ok(())) => confirmed_at = Some(began),
                 Ok(Err(error)) => tracing::debug!(%error, "watermark not written"),

@@ -14,7 +14,6 @@ use http_body_util::StreamBody;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Frame;
 use pocket_keys::SigningKey;
-use pocket_store::PublishSlot;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
@@ -25,6 +24,7 @@ use crate::envelope;
 use crate::headers::remove_hop_by_hop;
 use crate::meter::ChargedRelay;
 use crate::metrics::observe;
+use crate::outbox::PublishSlot;
 use crate::pipeline::Pipeline;
 use crate::received::ReceivedRelay;
 use crate::refusal::Refusal;

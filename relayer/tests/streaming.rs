@@ -193,7 +193,12 @@ async fn backend_goes_no_faster_than_the_client() {
     const LINES: usize = 2048;
     // What the sockets' own buffers may hold on the way.
     const AHEAD: usize = 48 << 20;
-    let streaming = Streaming::new().await;
+    // A busy machine may need longer than a service's ordinary time.
+    let streaming = Streaming::with(WorldConfig {
+        top_level: "timeout_profiles: {fast: {request_timeout_seconds: 600}}".to_owned(),
+        ..WorldConfig::default()
+    })
+    .await;
     let (mut reply, mut talk) = streaming.open("200 OK", SSE).await;
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = sent.clone();

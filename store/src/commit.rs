@@ -1,5 +1,5 @@
 use pocket_protocol::SupplierAddress;
-use pocket_smst::Changes;
+use pocket_smst::{Changes, Digest};
 use redis::Script;
 
 use crate::{Lease, SessionRecord, SessionState, Store, StoreError, StreamId, session::now};
@@ -13,16 +13,23 @@ pub struct SessionCommit<'a> {
     pub record: &'a SessionRecord,
     /// The tree's change; `None` when the batch had nothing new.
     pub tree: Option<&'a Changes>,
+    /// The live root that Redis had when this tree was read from it, or after our last commit. If it has another
+    /// now, it went back to an older state, whose nodes do not carry this change.
+    pub base: Option<&'a Digest>,
     /// Stream entries whose relays the new root holds, or which can never be in a tree.
     pub acknowledged: &'a [StreamId],
 }
 
 // KEYS: lease, session, index, active set, nodes, live root, stream.
-// ARGV: token, session id, group, time, relays, compute units, root (or ''), then four lists, each
-// with its length in front: fixed fields, removed nodes, nodes, entries.
+// ARGV: token, session id, group, time, relays, compute units, root (or ''), the live root that it follows (or ''), then
+// four lists, each with its length in front: fixed fields, removed nodes, nodes, entries.
 const COMMIT: &str = r"
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-local at = 8
+if ARGV[7] ~= '' then
+  local live = redis.call('GET', KEYS[6]) or ''
+  if live ~= ARGV[8] and live ~= ARGV[7] then return 2 end
+end
+local at = 9
 local function list(call)
   local count = tonumber(ARGV[at])
   local last = at + count
@@ -68,6 +75,7 @@ return deleted
 impl Store {
     /// Writes tree nodes, live root, counters and acknowledgements of a batch in one atomic step, if
     /// the lease still is ours. Repeating it has no further effect, so a lost answer may be retried.
+    /// [`StoreError::Diverged`] when the tree in Redis is not the one that this change follows.
     pub async fn commit(&self, commit: &SessionCommit<'_>) -> Result<(), StoreError> {
         let (supplier, session) = (&commit.record.supplier, &commit.record.session);
         let keys = self.keys();
@@ -87,6 +95,7 @@ impl Store {
             .arg(now());
         call.arg(commit.record.relays).arg(commit.record.compute_units.0);
         call.arg(commit.tree.map_or(&[][..], |tree| tree.root.as_ref()));
+        call.arg(commit.base.map_or(&[][..], |root| root.as_ref()));
 
         let fixed = if commit.tree.is_some() {
             commit.record.fixed_fields()
@@ -114,6 +123,7 @@ impl Store {
         }
         match self.script::<u8>(&call).await? {
             1 => Ok(()),
+            2 => Err(StoreError::Diverged),
             _ => Err(StoreError::Fenced),
         }
     }

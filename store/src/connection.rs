@@ -1,25 +1,21 @@
 use std::{sync::Arc, time::Duration};
 
-use redis::{
-    Client, Cmd, FromRedisValue, Pipeline,
-    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
-};
+use redis::{Cmd, FromRedisValue, Pipeline};
 
-use crate::{Keys, Namespace, StoreError};
-
-/// Longest time that one answer of Redis may take before it counts as unavailable.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest pause between two attempts to connect again.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+use crate::{Keys, Namespace, StoreError, address::Address, dedicated::Dedicated, link::Link, replicas::ReplicaPolicy};
 
 /// Where Redis is and how keys are named.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// `redis://[user[:password]@]host:port[/database]`.
+    /// `redis://[user[:password]@]host:port[/database]`, with `rediss` for TLS;
+    /// `redis-sentinel://[user:password@]host:port,…/name[?db=N]`; `redis-cluster://[user:password@]host:port,…`;
+    /// the latter two with TLS as `rediss-sentinel` and `rediss-cluster`.
     pub url: String,
     /// Prefixes of all keys.
     pub namespace: Namespace,
+    /// How many replicas must have a relay before it counts as published. `None`: with Sentinel and Cluster one,
+    /// unless the primary has no replica at all; with a single server none.
+    pub wait_replicas: Option<u32>,
 }
 
 impl StoreConfig {
@@ -28,16 +24,19 @@ impl StoreConfig {
         Self {
             url: url.into(),
             namespace: Namespace::default(),
+            wait_replicas: None,
         }
     }
 }
 
-/// One Redis, shared by all of a process: clones share one multiplexed connection that reconnects by itself.
+/// Redis, shared by all of a process: one server, a primary that sentinels name, or a Cluster. Clones share one
+/// multiplexed connection that finds its server again by itself.
 #[derive(Clone)]
 pub struct Store {
-    client: Client,
-    connection: ConnectionManager,
+    address: Address,
+    link: Link,
     keys: Arc<Keys>,
+    replicas: ReplicaPolicy,
 }
 
 impl std::fmt::Debug for Store {
@@ -53,17 +52,13 @@ impl Store {
     /// Prepares a connection. A Redis that is away is an error of the first call, not of this one;
     /// must be called inside a tokio runtime.
     pub fn new(config: StoreConfig) -> Result<Self, StoreError> {
-        let client = Client::open(config.url)?;
-        let manager = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_max_delay(LONGEST_BACKOFF)
-            .set_number_of_retries(2);
-        let connection = ConnectionManager::new_lazy_with_config(client.clone(), manager)?;
+        let address = Address::parse(&config.url)?;
+        let keys = Keys::new(config.namespace);
         Ok(Self {
-            client,
-            connection,
-            keys: Arc::new(Keys::new(config.namespace)),
+            link: Link::open(&address)?,
+            keys: Arc::new(if address.is_cluster() { keys.tagged() } else { keys }),
+            replicas: ReplicaPolicy::of(&address, config.wait_replicas),
+            address,
         })
     }
 
@@ -77,38 +72,61 @@ impl Store {
         self.query(&redis::cmd("PING")).await
     }
 
-    /// Value of one field of `INFO`, such as `used_memory`, or `None` if this Redis does not tell it.
+    /// Value of one field of `INFO`, such as `used_memory`, or `None` if this Redis does not tell it; in a Cluster,
+    /// each primary's, in no order.
     pub async fn info(&self, field: &str) -> Result<Option<String>, StoreError> {
-        let info: redis::InfoDict = self.query(&redis::cmd("INFO")).await?;
-        Ok(info.get(field))
+        let told: redis::Value = self.query(&redis::cmd("INFO")).await?;
+        let texts = match told {
+            redis::Value::Map(nodes) => nodes.into_iter().map(|(_, text)| text).collect(),
+            one => vec![one],
+        };
+        let mut values = Vec::new();
+        for text in texts {
+            let info: redis::InfoDict = redis::from_redis_value(text).map_err(redis::RedisError::from)?;
+            values.extend(info.get::<String>(field));
+        }
+        Ok((!values.is_empty()).then(|| values.join(" ")))
     }
 
     /// Sends one command.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        Ok(command.query_async(&mut self.connection.clone()).await?)
+        Ok(command.query_async(&mut self.link.clone()).await?)
     }
 
-    /// Sends a pipeline: one round trip.
+    /// Sends a pipeline: one round trip. All its keys must have one hash tag.
     pub(crate) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
-        Ok(pipeline.query_async(&mut self.connection.clone()).await?)
+        Ok(pipeline.query_async(&mut self.link.clone()).await?)
     }
 
-    /// Runs a script.
+    /// Runs a script. All its keys must have one hash tag.
     pub(crate) async fn script<T: FromRedisValue>(
         &self,
         script: &redis::ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        Ok(script.invoke_async(&mut self.connection.clone()).await?)
+        Ok(script.invoke_async(&mut self.link.clone()).await?)
     }
 
-    /// A connection of its own, for calls that block; `longest` bounds one answer.
-    pub(crate) async fn dedicated(&self, longest: Duration) -> Result<MultiplexedConnection, StoreError> {
-        let config = redis::AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(longest + RESPONSE_TIMEOUT));
-        Ok(self
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?)
+    /// A connection of its own, for calls that block for at most `block`.
+    pub(crate) fn dedicated(&self, block: Duration) -> Dedicated {
+        Dedicated::new(self.address.clone(), block)
+    }
+
+    /// A second connection like the shared one, for what may wait for replicas.
+    pub(crate) fn separate(&self) -> Result<Link, StoreError> {
+        Ok(Link::open(&self.address)?)
+    }
+
+    /// The shared connection.
+    pub(crate) fn link(&self) -> Link {
+        self.link.clone()
+    }
+
+    /// Whether keys are spread over several servers.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.address.is_cluster()
+    }
+
+    pub(crate) fn replicas(&self) -> ReplicaPolicy {
+        self.replicas
     }
 }

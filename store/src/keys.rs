@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use pocket_protocol::{Height, SessionId, SupplierAddress};
 
 /// The prefixes of all keys, as the `redis.namespace` section of both configs names them.
@@ -38,19 +40,34 @@ impl Default for Namespace {
 
 /// Builds every Redis key; no other place formats one. Names are the Go peer's where it has the
 /// same fact (spec: claims-and-proofs.md §14, smst.md §9, relay.md §7.4).
+///
+/// In a Cluster every script and pipeline has to find all its keys in one slot, so there the part that they have in
+/// common is put in braces, Redis' hash tag: the supplier's address in all keys that a supplier's work needs together,
+/// `{ha:miner}` and `{ha:relayer}` in those of the fleet.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     namespace: Namespace,
+    tagged: bool,
 }
 
 impl Keys {
     /// Keys under the given prefixes.
     pub fn new(namespace: Namespace) -> Self {
-        Self { namespace }
+        Self {
+            namespace,
+            tagged: false,
+        }
+    }
+
+    /// The same with hash tags.
+    #[must_use]
+    pub fn tagged(self) -> Self {
+        Self { tagged: true, ..self }
     }
 
     /// Stream of a supplier's mined relays.
     pub fn stream(&self, supplier: &str) -> String {
+        let supplier = self.tag(supplier);
         format!("{}:{}:{supplier}", self.namespace.base, self.namespace.streams)
     }
 
@@ -61,17 +78,17 @@ impl Keys {
 
     /// Hash with one session's record.
     pub fn session(&self, supplier: &SupplierAddress, session: &SessionId) -> String {
-        self.miner(&format!("sessions:{supplier}:{session}"))
+        self.miner(&format!("sessions:{}:{session}", self.tag(supplier.as_str())))
     }
 
     /// Set of a supplier's session ids.
     pub fn session_index(&self, supplier: &SupplierAddress) -> String {
-        self.miner(&format!("sessions:{supplier}:index"))
+        self.miner(&format!("sessions:{}:index", self.tag(supplier.as_str())))
     }
 
     /// Set of a supplier's session ids in one state.
     pub fn session_state(&self, supplier: &SupplierAddress, state: &str) -> String {
-        self.miner(&format!("sessions:{supplier}:state:{state}"))
+        self.miner(&format!("sessions:{}:state:{state}", self.tag(supplier.as_str())))
     }
 
     /// Hash of a tree's nodes: lower-case hex of the 48-byte digest to the stored bytes.
@@ -96,12 +113,12 @@ impl Keys {
 
     /// Lease on a supplier.
     pub fn supplier_lease(&self, supplier: &SupplierAddress) -> String {
-        self.miner(&format!("claim:{supplier}"))
+        self.miner(&format!("claim:{}", self.tag(supplier.as_str())))
     }
 
     /// Lease on what one miner of a fleet does for all.
     pub fn leader_lease(&self) -> String {
-        self.miner("global_leader")
+        self.fleet(&self.namespace.miner, "global_leader")
     }
 
     /// Counter whose value makes every acquisition of a lease distinct.
@@ -111,12 +128,12 @@ impl Keys {
 
     /// Set of live miners.
     pub fn active_miners(&self) -> String {
-        self.miner("active")
+        self.fleet(&self.namespace.miner, "active")
     }
 
     /// Heartbeat of one miner.
     pub fn miner_instance(&self, instance: &str) -> String {
-        self.miner(&format!("instance:{instance}"))
+        self.fleet(&self.namespace.miner, &format!("instance:{instance}"))
     }
 
     /// A supplier's registry entry, JSON.
@@ -144,23 +161,23 @@ impl Keys {
 
     /// Set of the relayers that write watermarks. Ours alone.
     pub fn watermark_index(&self) -> String {
-        format!("{}:relayer:watermarks", self.namespace.base)
+        self.fleet("relayer", "watermarks")
     }
 
     /// One relayer's watermark, JSON. Ours alone.
     pub fn watermark(&self, instance: &str) -> String {
-        format!("{}:relayer:watermark:{instance}", self.namespace.base)
+        self.fleet("relayer", &format!("watermark:{instance}"))
     }
 
     /// What of a session's budget is spoken for: an integer, upokt (spec relay.md §6.6). The meter has a prefix of its
     /// own in the relayer's configuration, `relay_meter.redis_key_prefix`.
     pub fn meter_consumed(&self, prefix: &str, session: &str, supplier: &str) -> String {
-        format!("{prefix}:meter:{session}:{supplier}:consumed")
+        format!("{prefix}:meter:{session}:{}:consumed", self.tag(supplier))
     }
 
     /// What a session's budget was computed from, JSON.
     pub fn meter_record(&self, prefix: &str, session: &str, supplier: &str) -> String {
-        format!("{prefix}:meter:{session}:{supplier}:meta")
+        format!("{prefix}:meter:{session}:{}:meta", self.tag(supplier))
     }
 
     /// Channel on which relayers are told that a session's meter is done with.
@@ -199,7 +216,23 @@ impl Keys {
         format!("{}:{}:{rest}", self.namespace.base, self.namespace.miner)
     }
 
+    /// A key that is used together with others of the whole fleet.
+    fn fleet(&self, room: &str, rest: &str) -> String {
+        let room = format!("{}:{room}", self.namespace.base);
+        format!("{}:{rest}", self.tag(&room))
+    }
+
+    /// What keys of one slot have in common.
+    fn tag<'a>(&self, part: &'a str) -> Cow<'a, str> {
+        if self.tagged {
+            format!("{{{part}}}").into()
+        } else {
+            part.into()
+        }
+    }
+
     fn tree(&self, supplier: &SupplierAddress, session: &SessionId, part: &str) -> String {
+        let supplier = self.tag(supplier.as_str());
         format!("{}:smst:{supplier}:{session}:{part}", self.namespace.base)
     }
 }
@@ -242,5 +275,35 @@ mod tests {
             "ha:events:cache:service_factor:invalidate"
         );
         assert_eq!(keys.simulated("ab"), "ha:sim:replay:ab");
+    }
+
+    #[test]
+    fn keys_that_are_used_together_have_one_tag_in_a_cluster() {
+        let keys = Keys::default().tagged();
+        let supplier = SupplierAddress::of_public_key(&[2; 33]);
+        let session = SessionId::from("5e55");
+        let tag = |key: &str| key[key.find('{').unwrap()..=key.find('}').unwrap()].to_owned();
+        let of_supplier = [
+            keys.stream(supplier.as_str()),
+            keys.session(&supplier, &session),
+            keys.session_index(&supplier),
+            keys.session_state(&supplier, "active"),
+            keys.tree_nodes(&supplier, &session),
+            keys.tree_root(&supplier, &session),
+            keys.tree_live_root(&supplier, &session),
+            keys.tree_stats(&supplier, &session),
+            keys.supplier_lease(&supplier),
+            keys.lease_epoch(&keys.supplier_lease(&supplier)),
+            keys.meter_consumed("ha", "5e55", supplier.as_str()),
+            keys.meter_record("ha", "5e55", supplier.as_str()),
+        ];
+        for key in of_supplier {
+            assert_eq!(tag(&key), format!("{{{supplier}}}"), "{key}");
+        }
+        assert_eq!(keys.active_miners(), "{ha:miner}:active");
+        assert_eq!(keys.miner_instance("a"), "{ha:miner}:instance:a");
+        assert_eq!(keys.lease_epoch(&keys.leader_lease()), "{ha:miner}:global_leader:epoch");
+        assert_eq!(keys.watermark_index(), "{ha:relayer}:watermarks");
+        assert_eq!(keys.watermark("a"), "{ha:relayer}:watermark:a");
     }
 }

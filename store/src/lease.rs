@@ -30,11 +30,18 @@ impl Lease {
     pub(crate) fn token(&self) -> &str {
         &self.token
     }
+
+    /// A name that nobody had before, not even the same instance: its name, and the number of the acquisition.
+    pub fn name(&self) -> &str {
+        &self.token
+    }
 }
 
 // A key held by an instance of the Go peer holds its bare name: never equal to one of our tokens.
+// What this instance holds already it gets anew: the answer to its last attempt may have been lost.
 const ACQUIRE: &str = r"
-if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+local held = redis.call('GET', KEYS[1])
+if held and string.sub(held, 1, #ARGV[1] + 1) ~= ARGV[1] .. '#' then return false end
 local token = ARGV[1] .. '#' .. redis.call('INCR', KEYS[2])
 redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
 return token
@@ -51,7 +58,8 @@ return 1
 ";
 
 impl Store {
-    /// Takes a lease for `ttl` unless somebody holds it.
+    /// Takes a lease for `ttl` unless another instance holds it. One of its own that an instance has let out of sight
+    /// ends with that: the token is a new one.
     pub async fn acquire(&self, kind: &LeaseKind, instance: &str, ttl: Duration) -> Result<Option<Lease>, StoreError> {
         let key = match kind {
             LeaseKind::Supplier(supplier) => self.keys().supplier_lease(supplier),

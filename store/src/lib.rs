@@ -5,15 +5,20 @@
 //! fleet can share one Redis. Whatever a miner writes for a supplier shows its [`Lease`]: a paused
 //! owner that wakes up can write no more.
 
+mod address;
+mod appender;
 mod blocks;
 mod commit;
 mod connection;
+mod dedicated;
 mod error;
 mod health;
 mod keys;
 mod lease;
+mod link;
 mod meter;
 mod publisher;
+mod replicas;
 mod server;
 mod session;
 mod stream;
@@ -29,10 +34,10 @@ pub use health::RedisHealth;
 pub use keys::{Keys, Namespace};
 pub use lease::{Lease, LeaseKind};
 pub use meter::{MeterGrant, MeterRecord, MeterVisit, ServiceFactors};
-pub use publisher::{PublishSlot, PublisherConfig, PublisherStats, RelayPublisher};
-pub use server::{PrivateRedis, PrivateRedisError};
+pub use publisher::{PublishGuard, PublishSlot, PublisherConfig, PublisherStats, RelayPublisher};
+pub use server::{PrivateCluster, PrivateRedis, PrivateRedisError, PrivateSentinel};
 pub use session::{SessionRecord, SessionState};
 pub use stream::{Delivery, Pending, StreamConsumer, StreamId};
 pub use supplier::{StakedEndpoint, SupplierEntry, SupplierStatus};
 pub use tree::{TreeRoots, TreeStore};
-pub use watermark::Watermark;
+pub use watermark::{Relayers, Watermark};

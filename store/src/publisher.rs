@@ -1,8 +1,5 @@
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -14,11 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Store, StoreError};
-
-/// Pause after the first failed batch; doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+use crate::{Store, appender::write_batches};
 
 /// Bounds of a [`RelayPublisher`].
 #[derive(Clone, Copy, Debug)]
@@ -52,19 +45,36 @@ pub struct PublisherStats {
     pub lost: AtomicU64,
 }
 
-struct Queued<G> {
-    supplier: SupplierAddress,
-    message: Bytes,
-    // Dropped when Redis has confirmed the relay: its session is open until then.
-    _guard: G,
-    _slot: tokio::sync::OwnedSemaphorePermit,
+/// What travels with a relay until Redis has it, or until it is given up.
+pub trait PublishGuard: Send + Sized + 'static {
+    /// Redis has these relays, and so have the replicas that are waited for.
+    fn confirmed(relays: Vec<Self>) {
+        drop(relays);
+    }
+
+    /// Redis stayed away until the publisher's last moment.
+    fn given_up(relays: Vec<Self>) {
+        let relays = relays.len();
+        tracing::error!(relays, "mined relays lost: Redis stayed away during shutdown");
+    }
+}
+
+impl PublishGuard for () {}
+impl<T: Send + Sync + 'static> PublishGuard for Arc<T> {}
+
+pub(crate) struct Queued<G> {
+    pub supplier: SupplierAddress,
+    pub message: Bytes,
+    pub guard: G,
+    // Free again when Redis has confirmed the relay.
+    pub slot: tokio::sync::OwnedSemaphorePermit,
 }
 
 /// Appends mined relays to their suppliers' streams, in pipelined batches, apart from the relay's answer.
 ///
 /// A place in the queue is reserved before a relay is served, so that a slow Redis makes the relayer
 /// refuse new relays and never lose an answered one. A batch is retried until Redis takes it; a
-/// relay that was written twice counts once in its tree. `G` travels with the relay and is dropped
+/// relay that was written twice counts once in its tree. `G` travels with the relay and is told
 /// once Redis has confirmed it.
 pub struct RelayPublisher<G> {
     queue: mpsc::UnboundedSender<Queued<G>>,
@@ -87,7 +97,7 @@ impl<G> Clone for RelayPublisher<G> {
 #[derive(Debug)]
 pub struct PublishSlot(tokio::sync::OwnedSemaphorePermit);
 
-impl<G: Send + 'static> RelayPublisher<G> {
+impl<G: PublishGuard> RelayPublisher<G> {
     /// Starts the writing task. It ends when all clones of the publisher are dropped, or, after
     /// `cancel`, when the queue is empty or `flush_timeout` is over; await its handle to know.
     pub fn start(store: Store, config: PublisherConfig, cancel: CancellationToken) -> (Self, JoinHandle<()>) {
@@ -121,8 +131,8 @@ impl<G: Send + 'static> RelayPublisher<G> {
             .send(Queued {
                 supplier,
                 message,
-                _guard: guard,
-                _slot: slot.0,
+                guard,
+                slot: slot.0,
             })
             .is_ok()
     }
@@ -135,93 +145,5 @@ impl<G: Send + 'static> RelayPublisher<G> {
     /// Places left in the queue.
     pub fn free(&self) -> usize {
         self.slots.available_permits()
-    }
-}
-
-async fn write_batches<G>(
-    store: Store,
-    config: PublisherConfig,
-    mut waiting: mpsc::UnboundedReceiver<Queued<G>>,
-    stats: Arc<PublisherStats>,
-    cancel: CancellationToken,
-) {
-    let mut batch = Vec::with_capacity(config.batch);
-    let mut deadline = None;
-    loop {
-        let received = tokio::select! {
-            // Served first, so that a shutdown still empties the queue.
-            biased;
-            received = waiting.recv_many(&mut batch, config.batch) => received,
-            () = cancel.cancelled(), if deadline.is_none() => {
-                deadline = Some(tokio::time::Instant::now() + config.flush_timeout);
-                waiting.close();
-                continue;
-            }
-        };
-        if received == 0 {
-            return;
-        }
-        let pipeline = appends(&store, &batch);
-        if !write_until_taken(&store, &pipeline, &stats, &cancel, config.flush_timeout).await {
-            stats
-                .lost
-                .fetch_add((batch.len() + waiting.len()) as u64, Ordering::Relaxed);
-            tracing::error!(
-                relays = batch.len() + waiting.len(),
-                "mined relays lost: Redis stayed away during shutdown"
-            );
-            return;
-        }
-        stats.published.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        batch.clear();
-    }
-}
-
-fn appends<G>(store: &Store, batch: &[Queued<G>]) -> redis::Pipeline {
-    let mut pipeline = redis::Pipeline::with_capacity(batch.len());
-    for relay in batch {
-        let stream = store.keys().stream(relay.supplier.as_str());
-        // No MAXLEN: a trimmed entry would be a lost relay.
-        pipeline
-            .cmd("XADD")
-            .arg(stream)
-            .arg("*")
-            .arg("data")
-            .arg(&relay.message[..])
-            .ignore();
-    }
-    pipeline
-}
-
-/// Writes a batch, again and again; `false` when a shutdown was asked for and its time is over.
-async fn write_until_taken(
-    store: &Store,
-    pipeline: &redis::Pipeline,
-    stats: &PublisherStats,
-    cancel: &CancellationToken,
-    flush_timeout: Duration,
-) -> bool {
-    let mut pause = FIRST_PAUSE;
-    let mut give_up_at = None;
-    loop {
-        let error: StoreError = match store.pipeline::<()>(pipeline).await {
-            Ok(()) => return true,
-            Err(error) => error,
-        };
-        stats.retries.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(%error, relays = pipeline.len(), "cannot append mined relays, trying again");
-        if cancel.is_cancelled() {
-            let now = tokio::time::Instant::now();
-            if now >= *give_up_at.get_or_insert(now + flush_timeout) {
-                return false;
-            }
-            tokio::time::sleep(pause).await;
-        } else {
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = cancel.cancelled() => {}
-            }
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

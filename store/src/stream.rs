@@ -1,10 +1,8 @@
 use std::{fmt, str::FromStr, time::Duration};
 
+use crate::{Store, StoreError, dedicated::Dedicated};
 use bytes::Bytes;
 use pocket_protocol::SupplierAddress;
-use redis::aio::MultiplexedConnection;
-
-use crate::{Store, StoreError};
 
 /// Id of a stream entry: milliseconds and a counter, ordered as Redis orders them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +48,18 @@ type Reply = Option<Vec<(String, Vec<Entry>)>>;
 
 const FIRST: &str = "0-0";
 
+// KEYS: stream. ARGV: group, the consumer that asks, idle milliseconds. In one step, for an entry that goes to a consumer
+// just before its end is lost.
+const FORGET_CONSUMERS: &str = r"
+for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for at = 1, #fields, 2 do consumer[fields[at]] = fields[at + 1] end
+  if consumer.name ~= ARGV[2] and consumer.pending == 0 and consumer.idle > tonumber(ARGV[3]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+  end
+end
+";
+
 /// How far [`StreamConsumer::take_over`] has come.
 #[derive(Clone, Debug)]
 pub struct Pending {
@@ -75,7 +85,7 @@ pub struct StreamConsumer {
     store: Store,
     name: String,
     // Blocking reads hold up everything on their connection, hence one of their own.
-    connection: Option<MultiplexedConnection>,
+    connection: Dedicated,
     block: Duration,
 }
 
@@ -83,9 +93,9 @@ impl StreamConsumer {
     /// A consumer named `name`, which waits at most `block` for entries.
     pub fn new(store: Store, name: impl Into<String>, block: Duration) -> Self {
         Self {
+            connection: store.dedicated(block),
             store,
             name: name.into(),
-            connection: None,
             block,
         }
     }
@@ -112,7 +122,8 @@ impl StreamConsumer {
         Ok(Some(deliveries))
     }
 
-    /// Whether another consumer holds entries of this stream: one that lost the lease and read on.
+    /// Whether another consumer holds entries of this stream: one that lost the lease and read on, or whose last read
+    /// reached Redis after it had died.
     pub async fn has_strays(&self, supplier: &SupplierAddress) -> Result<bool, StoreError> {
         let keys = self.store.keys();
         let mut info = redis::cmd("XINFO");
@@ -126,7 +137,21 @@ impl StreamConsumer {
             .any(|other| other.name != self.name && other.pending > 0))
     }
 
-    /// Waits for new entries of any of `suppliers`, at most `count` of each. Nothing new is an empty answer.
+    /// Takes consumers off the group that hold no entry and have not read for `idle`: every owner of a supplier is one
+    /// of its own. One that reads after all is there again.
+    pub async fn forget_consumers(&self, supplier: &SupplierAddress, idle: Duration) -> Result<(), StoreError> {
+        let keys = self.store.keys();
+        let script = redis::Script::new(FORGET_CONSUMERS);
+        let mut call = script.prepare_invoke();
+        call.key(keys.stream(supplier.as_str()))
+            .arg(keys.consumer_group())
+            .arg(&self.name)
+            .arg(idle.as_millis() as u64);
+        self.store.script(&call).await
+    }
+
+    /// Waits for new entries of any of `suppliers`, at most `count` of each. Nothing new is an empty answer. In a
+    /// Cluster only one supplier can be waited for.
     ///
     /// Cancel-safe in effect: what Redis handed out to an answer that nobody awaited stays pending,
     /// until [`Self::take_over`] brings it back.
@@ -150,22 +175,17 @@ impl StreamConsumer {
         for _ in &streams {
             read.arg(">");
         }
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.store.dedicated(self.block).await?,
-        };
-        let reply: Reply = match read.query_async(&mut connection).await {
+        let reply: Reply = match self.connection.query(&read).await {
             Ok(reply) => reply,
-            Err(error) if error.code() == Some("NOGROUP") => {
+            Err(StoreError::Refused(error)) if error.code() == Some("NOGROUP") => {
                 // Redis lost the group (flushed, or restored from an older copy).
                 for stream in &streams {
                     self.create_group(stream, &group).await?;
                 }
                 return Ok(Vec::new());
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
-        self.connection = Some(connection);
         let mut batches = Vec::new();
         for (stream, entries) in reply.unwrap_or_default() {
             let Some(position) = streams.iter().position(|known| *known == stream) else {

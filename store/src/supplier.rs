@@ -84,18 +84,13 @@ impl Store {
         let told = serde_json::json!({
             "action": "update", "operator_addr": entry.operator_address, "services": entry.services,
         });
-        let mut pipeline = redis::pipe();
-        pipeline
-            .cmd("SET")
-            .arg(self.keys().supplier(&entry.operator_address))
-            .arg(text)
-            .ignore();
-        pipeline
-            .cmd("PUBLISH")
-            .arg(self.keys().supplier_updates())
-            .arg(told.to_string())
-            .ignore();
-        self.pipeline(&pipeline).await
+        let mut set = redis::cmd("SET");
+        set.arg(self.keys().supplier(&entry.operator_address)).arg(text);
+        self.query::<()>(&set).await?;
+        // Key and channel are no pair of one slot.
+        let mut tell = redis::cmd("PUBLISH");
+        tell.arg(self.keys().supplier_updates()).arg(told.to_string());
+        self.query(&tell).await
     }
 }
 

@@ -15,6 +15,15 @@ pub struct Watermark {
     pub open_from: Height,
 }
 
+/// What relayers say of the sessions that they serve.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relayers {
+    /// Those whose last word counts, by instance.
+    pub live: Vec<(String, Watermark)>,
+    /// Those whose last word has expired without a farewell: they are dead, or could not reach Redis.
+    pub silent: Vec<String>,
+}
+
 impl Watermark {
     /// How long a relayer's last word counts, so that a dead one holds nobody up.
     pub const TTL: Duration = Duration::from_secs(5);
@@ -54,26 +63,40 @@ impl Store {
 
     /// The watermarks of all live relayers, by instance.
     pub async fn watermarks(&self) -> Result<Vec<(String, Watermark)>, StoreError> {
+        Ok(self.relayers().await?.live)
+    }
+
+    /// What all relayers that said something since they were [forgotten](Self::forget_relayers) say now.
+    pub async fn relayers(&self) -> Result<Relayers, StoreError> {
         let index = self.keys().watermark_index();
         let instances: Vec<String> = self.query(redis::cmd("SMEMBERS").arg(&index)).await?;
+        let mut relayers = Relayers::default();
         if instances.is_empty() {
-            return Ok(Vec::new());
+            return Ok(relayers);
         }
         let keys: Vec<String> = instances
             .iter()
             .map(|instance| self.keys().watermark(instance))
             .collect();
         let texts: Vec<Option<String>> = self.query(redis::cmd("MGET").arg(&keys)).await?;
-        let mut live = Vec::with_capacity(instances.len());
         for ((instance, key), text) in instances.into_iter().zip(keys).zip(texts) {
             match text {
                 Some(text) => {
                     let watermark = serde_json::from_str(&text).map_err(|error| StoreError::malformed(key, error))?;
-                    live.push((instance, watermark));
+                    relayers.live.push((instance, watermark));
                 }
-                None => self.query::<()>(redis::cmd("SREM").arg(&index).arg(instance)).await?,
+                None => relayers.silent.push(instance),
             }
         }
-        Ok(live)
+        Ok(relayers)
+    }
+
+    /// Expects nothing more of relayers that are silent for long. One that speaks again is known again.
+    pub async fn forget_relayers(&self, instances: &[String]) -> Result<(), StoreError> {
+        if instances.is_empty() {
+            return Ok(());
+        }
+        let index = self.keys().watermark_index();
+        self.query(redis::cmd("SREM").arg(index).arg(instances)).await
     }
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use pocket_protocol::{ComputeUnits, Height, ServiceId, SessionId, SupplierAddress};
 use pocket_smst::{Changes, Digest, NodeStore};
 use pocket_store::{
-    Lease, LeaseKind, Pending, PrivateRedis, PublisherConfig, RelayPublisher, SessionCommit, SessionRecord,
-    SessionState, Store, StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
+    BlockEvent, Lease, LeaseKind, Pending, PrivateRedis, PublishGuard, PublisherConfig, RelayPublisher, SessionCommit,
+    SessionRecord, SessionState, Store, StoreConfig, StoreError, StreamConsumer, StreamId, Watermark,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,7 @@ impl World {
     }
 }
 
-fn publisher<G: Send + 'static>(store: &Store) -> (RelayPublisher<G>, tokio::task::JoinHandle<()>) {
+fn publisher<G: PublishGuard>(store: &Store) -> (RelayPublisher<G>, tokio::task::JoinHandle<()>) {
     RelayPublisher::start(store.clone(), PublisherConfig::default(), CancellationToken::new())
 }
 
@@ -93,6 +93,62 @@ async fn unacknowledged_relays_come_back_to_the_next_owner() {
     assert!(!second.has_strays(&supplier()).await.unwrap());
     assert_eq!(texts(&second.read(&[supplier()], 10).await.unwrap()[0].1), ["c"]);
     assert!(second.read(&[supplier()], 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn read_that_arrives_after_its_consumers_death_loses_nothing() {
+    let world = World::new().await;
+    let kind = LeaseKind::Supplier(supplier());
+    let lease = async || world.store.acquire(&kind, "miner", TTL).await.unwrap().unwrap();
+    let first = lease().await;
+    let mut dead = StreamConsumer::new(world.store.clone(), first.name(), BLOCK);
+    take_over(&dead, 10).await;
+
+    world.store.release(&first).await.unwrap();
+    let second = lease().await;
+    let live = StreamConsumer::new(world.store.clone(), second.name(), BLOCK);
+    assert_eq!(take_over(&live, 10).await, [[""; 0]]);
+    // It was on its way.
+    world.append(&["a"]).await;
+    dead.read(&[supplier()], 10).await.unwrap();
+    assert!(live.has_strays(&supplier()).await.unwrap());
+    assert_eq!(take_over(&live, 10).await, [["a"]]);
+}
+
+#[tokio::test]
+async fn consumers_are_forgotten_when_they_hold_nothing_and_read_no_more() {
+    let world = World::new().await;
+    world.append(&["a"]).await;
+    let mut empty = StreamConsumer::new(world.store.clone(), "empty", BLOCK);
+    take_over(&empty, 10).await;
+    empty.read(&[supplier()], 10).await.unwrap();
+    let live = StreamConsumer::new(world.store.clone(), "live", BLOCK);
+    assert_eq!(take_over(&live, 10).await, [["a"]]);
+    world.append(&["b"]).await;
+    let mut holding = StreamConsumer::new(world.store.clone(), "holding", BLOCK);
+    holding.read(&[supplier()], 10).await.unwrap();
+
+    let mut info = redis::cmd("XINFO");
+    info.arg("CONSUMERS")
+        .arg(world.store.keys().stream(supplier().as_str()))
+        .arg(world.store.keys().consumer_group());
+    let consumers = async || {
+        let client = redis::Client::open(world.redis.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let reply: redis::streams::StreamInfoConsumersReply = info.query_async(&mut connection).await.unwrap();
+        reply
+            .consumers
+            .into_iter()
+            .map(|consumer| consumer.name)
+            .collect::<Vec<_>>()
+    };
+    live.forget_consumers(&supplier(), Duration::from_mins(1))
+        .await
+        .unwrap();
+    assert_eq!(consumers().await, ["empty", "holding", "live"]);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    live.forget_consumers(&supplier(), Duration::ZERO).await.unwrap();
+    assert_eq!(consumers().await, ["holding", "live"]);
 }
 
 #[tokio::test]
@@ -147,6 +203,7 @@ async fn commit_stores_tree_record_and_acknowledgement_together() {
         lease: &lease,
         record: &record,
         tree: Some(&tree),
+        base: None,
         acknowledged: &ids,
     };
     // Twice, as after a lost answer.
@@ -221,6 +278,7 @@ async fn former_owner_can_write_nothing() {
         lease: &old,
         record: &record,
         tree: None,
+        base: None,
         acknowledged: &[],
     };
     assert!(matches!(world.store.commit(&commit).await, Err(StoreError::Fenced)));
@@ -238,6 +296,89 @@ async fn former_owner_can_write_nothing() {
         .await
         .unwrap();
     assert_eq!(holder.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn instance_that_never_saw_its_lease_gets_it_anew() {
+    let world = World::new().await;
+    let unseen = world.lease("one").await.unwrap();
+    let seen = world.lease("one").await.unwrap();
+    assert!(matches!(world.store.renew(&unseen, TTL).await, Err(StoreError::Fenced)));
+    world.store.renew(&seen, TTL).await.unwrap();
+    assert!(world.lease("on").await.is_none());
+}
+
+#[tokio::test]
+async fn change_of_a_tree_that_redis_does_not_have_is_refused() {
+    let world = World::new().await;
+    let lease = world.lease("one").await.unwrap();
+    let record = record();
+    let change = |root: u8| Changes {
+        set: vec![(Digest::new([root; 48]), Bytes::from_static(b"node"))],
+        removed: Vec::new(),
+        root: Digest::new([root; 48]),
+    };
+    let (first, second, third) = (change(1), change(2), change(3));
+    let commit = |tree, base| SessionCommit {
+        lease: &lease,
+        record: &record,
+        tree: Some(tree),
+        base,
+        acknowledged: &[],
+    };
+    let store = &world.store;
+    store.commit(&commit(&first, None)).await.unwrap();
+    store.commit(&commit(&second, Some(&first.root))).await.unwrap();
+    // Again, as after a lost answer.
+    store.commit(&commit(&second, Some(&first.root))).await.unwrap();
+    for base in [None, Some(&first.root), Some(&third.root)] {
+        let refused = store.commit(&commit(&third, base)).await;
+        assert!(matches!(refused, Err(StoreError::Diverged)), "{refused:?}");
+    }
+    assert_eq!(store.tree(&supplier(), &record.session).count().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn user_with_a_password_works_with_what_it_may_and_no_more() {
+    let world = World::new().await;
+    let mut admin = redis::Client::open(world.redis.url())
+        .unwrap()
+        .get_multiplexed_async_connection()
+        .await
+        .unwrap();
+    let mut rules = redis::cmd("ACL");
+    // What docs/operators.md tells to grant.
+    let granted = "~ha:* ~{ha:* &ha:* +@all -@admin -@dangerous +info +role";
+    rules.arg("SETUSER").arg("miner").arg("on").arg(">p@ss");
+    rules.arg(granted.split(' ').collect::<Vec<_>>());
+    rules.query_async::<()>(&mut admin).await.unwrap();
+    let at = |user: &str| world.redis.url().replace("redis://", &format!("redis://{user}@"));
+
+    let store = Store::new(StoreConfig::at(at("miner:p%40ss"))).unwrap();
+    store.heartbeat("one", TTL).await.unwrap();
+    let block = BlockEvent::new(Height(1), &[1; 32], time::OffsetDateTime::UNIX_EPOCH);
+    store.publish_block(&block).await.unwrap();
+    assert!(store.info("used_memory").await.unwrap().is_some());
+    let lease = store
+        .acquire(&LeaseKind::Supplier(supplier()), "one", TTL)
+        .await
+        .unwrap()
+        .unwrap();
+    store.save_session(&lease, &record(), 60).await.unwrap();
+    let (publisher, task) = publisher(&store);
+    let slot = publisher.reserve().await;
+    assert!(publisher.publish(slot, supplier(), Bytes::from_static(b"relay"), ()));
+    drop(publisher);
+    task.await.unwrap();
+    let mut consumer = StreamConsumer::new(store.clone(), "one", BLOCK);
+    take_over(&consumer, 10).await;
+    assert_eq!(consumer.read(&[supplier()], 10).await.unwrap().len(), 1);
+    let mut elsewhere = StoreConfig::at(at("miner:p%40ss"));
+    elsewhere.namespace.base = "other".to_owned();
+    let refused = Store::new(elsewhere).unwrap().heartbeat("one", TTL).await;
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+    let stranger = Store::new(StoreConfig::at(at("miner:wrong"))).unwrap().ping().await;
+    assert!(matches!(stranger, Err(StoreError::Refused(_))), "{stranger:?}");
 }
 
 #[tokio::test]
@@ -322,7 +463,14 @@ async fn watermarks_are_those_of_live_relayers() {
     world.store.write_watermark("c", mark(30), TTL).await.unwrap();
     world.store.remove_watermark("c").await.unwrap();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(world.store.watermarks().await.unwrap(), [("a".to_owned(), mark(10))]);
+    let relayers = world.store.relayers().await.unwrap();
+    assert_eq!(relayers.live, [("a".to_owned(), mark(10))]);
+    assert_eq!(relayers.silent, ["b"]);
+
+    world.store.forget_relayers(&relayers.silent).await.unwrap();
+    assert_eq!(world.store.relayers().await.unwrap().silent, [""; 0]);
+    world.store.write_watermark("b", mark(20), TTL).await.unwrap();
+    assert_eq!(world.store.watermarks().await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use pocket_config::MinerConfig;
-use pocket_miner::{Deps, Metrics, Miner, Settings};
+use pocket_miner::{Deps, Metrics, Miner, Refused, Settings};
 use pocket_observability::prometheus::Registry;
 use pocket_tx::{GasPrice, TxConfig, TxSender};
 use tokio_util::sync::CancellationToken;
@@ -58,11 +58,30 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.consumer_name.or_else(|| config.redis.consumer_name.clone());
     let instance = name.unwrap_or_else(instance);
     let probes = parts.probes(&[&config.metrics], &registry, &cancel).await?;
-    let miner = Miner::start(Settings::of(&config, instance.clone()), deps, cancel.clone());
+    let settings = Settings {
+        refused: refused(),
+        ..Settings::of(&config, instance.clone())
+    };
+    let miner = Miner::start(settings, deps, cancel.clone());
     tracing::info!(instance, "mining");
     miner.stopped().await;
     parts.end(probes).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The test switches that the Go peer has too (spec: claims-and-proofs.md §18).
+fn refused() -> Refused {
+    let is_on = |switch: &str| {
+        let is_on = std::env::var(switch).is_ok_and(|value| value == "true");
+        if is_on {
+            tracing::error!(switch, "a test switch is on: claims or proofs are not sent");
+        }
+        is_on
+    };
+    Refused {
+        claims: is_on("TEST_FORCE_CLAIM_TX_ERROR"),
+        proofs: is_on("TEST_FORCE_PROOF_TX_ERROR"),
+    }
 }
 
 /// Different for every process that may share a Redis.

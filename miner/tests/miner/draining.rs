@@ -1,5 +1,7 @@
 //! When a session is sealed.
 
+use std::time::Duration;
+
 use crate::world::World;
 
 #[tokio::test]
@@ -52,4 +54,26 @@ async fn relay_that_comes_after_sealing_is_acknowledged_and_told() {
     world.walk_to_settlement().await;
     world.assert_all_settled();
     assert_eq!(world.record(&part).await.unwrap().relays, 2);
+}
+
+#[tokio::test]
+async fn miner_that_starts_after_an_outage_waits_for_relayers_to_speak_again() {
+    let mut world = World::new().await;
+    let mut relayer = world.relayer();
+    let part = relayer.serve(&mut world, "supplier1", "app1", 2).await;
+    let header = crate::world::session(&world, "app1");
+    // While Redis was away the relayer's last word expired, and the miner that knew of it died.
+    relayer.tell_for(1, 1, Duration::from_millis(1)).await;
+    world.devnet.advance_to(6);
+    let miner = world.miner("one", &["supplier1"]);
+    world.until_seen_by(&miner).await;
+    for _ in 0..3 {
+        relayer.serve_in(&mut world, &header, "supplier1", "app1", 2).await;
+        world.until_taken_in().await;
+    }
+    assert_eq!(world.state(&part).await, "active");
+    relayer.tell_open_from(6, 5).await;
+    world.walk_to_settlement().await;
+    world.assert_all_settled();
+    assert_eq!(world.record(&part).await.unwrap().relays, 8);
 }

@@ -3,6 +3,7 @@
 mod announcing;
 mod damage;
 mod draining;
+mod interrupted;
 mod mining;
 mod restart;
 mod sharing;

@@ -34,7 +34,7 @@ impl Pipeline {
             open.simulation_was_answered();
             return Ok(Some(signed.wire));
         }
-        let slot = tokio::time::timeout(HOLD_BACK, self.publisher.reserve());
+        let slot = tokio::time::timeout(HOLD_BACK, self.outbox.reserve());
         let slot = slot.await.map_err(|_| publisher_full(&open.service))?;
         // After the wait: nothing below waits, and a session is not kept open by a full queue.
         let relay = open.relay(self.height(), &self.reception.drain).await?;

@@ -49,6 +49,8 @@ pub struct WorldConfig {
     pub chain_is_away: bool,
     pub redis_is_away: bool,
     pub publisher: PublisherConfig,
+    /// Redis writes to disk before it answers, and so has everything again after a restart.
+    pub redis_persists: bool,
     /// Keys and values that Redis has before the relayer starts.
     pub in_redis: Vec<(&'static str, &'static str)>,
 }
@@ -69,6 +71,7 @@ impl Default for WorldConfig {
                 flush_timeout: Duration::from_millis(300),
                 ..PublisherConfig::default()
             },
+            redis_persists: false,
             in_redis: Vec::new(),
         }
     }
@@ -78,6 +81,7 @@ pub struct World {
     pub devnet: Devnet,
     redis: Option<PrivateRedis>,
     redis_port: u16,
+    redis_persists: bool,
     pub store: Store,
     pub chain: ChainClient,
     pub feed: BlockFeed,
@@ -116,7 +120,7 @@ impl World {
         .await
         .unwrap();
         devnet.advance_to(3);
-        let redis = PrivateRedis::start(folder.path(), false).await.unwrap();
+        let redis = PrivateRedis::start(folder.path(), config.redis_persists).await.unwrap();
         for (key, value) in &config.in_redis {
             watched::ask::<String>(&redis, &["SET", key, value]).await;
         }
@@ -165,6 +169,7 @@ impl World {
         let world = Self {
             devnet,
             redis_port: redis.port(),
+            redis_persists: config.redis_persists,
             redis: Some(redis),
             store,
             chain,
@@ -259,13 +264,22 @@ impl World {
         self.redis = None;
     }
 
-    /// An empty Redis at the old one's address.
+    /// Another Redis at the old one's address, empty unless it persists.
     pub async fn start_redis_again(&mut self) {
         self.redis = Some(
-            PrivateRedis::start_on(self.redis_port, self.folder.path(), false)
+            PrivateRedis::start_on(self.redis_port, self.folder.path(), self.redis_persists)
                 .await
                 .unwrap(),
         );
+    }
+
+    pub async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        watched::connect(self.redis.as_ref().unwrap()).await
+    }
+
+    /// What Redis holds for a supplier now.
+    pub async fn in_redis(&self, supplier: &str) -> Vec<pocket_proto::pocket::ha::MinedRelayMessage> {
+        watched::stream(self.redis.as_ref().unwrap(), &self.store, supplier).await
     }
 
     /// Waits until Redis holds this many relays for `supplier1`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pocket_config::{BalanceMonitorConfig, BlockHealthConfig};
 use pocket_devnet::Actor;
 use pocket_keys::{KeySet, SigningKey};
-use pocket_miner::{Deps, Metrics, Miner, Settings, WatchSettings};
+use pocket_miner::{Deps, Metrics, Miner, Refused, Settings, WatchSettings};
 use pocket_protocol::Upokt;
 use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
 use pocket_store::{Store, StoreConfig};
@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::World;
 
-const LEASE: Duration = Duration::from_millis(700);
+pub const LEASE: Duration = Duration::from_millis(700);
 
 impl World {
     /// A miner with the keys of these suppliers.
@@ -26,6 +26,29 @@ impl World {
     }
 
     pub fn miner_with(&self, instance: &str, suppliers: &[&str], adjust: impl FnOnce(&mut Settings)) -> RunningMiner {
+        self.miner_at(self.redis_port, instance, suppliers, adjust)
+    }
+
+    /// A miner that finds Redis on another port.
+    pub fn miner_at(
+        &self,
+        redis_port: u16,
+        instance: &str,
+        suppliers: &[&str],
+        adjust: impl FnOnce(&mut Settings),
+    ) -> RunningMiner {
+        let mut prepared = self.prepare(redis_port, instance, suppliers);
+        adjust(&mut prepared.settings);
+        RunningMiner {
+            miner: Miner::start(prepared.settings, prepared.deps, prepared.cancel.clone()),
+            cancel: prepared.cancel,
+            registry: prepared.registry,
+            _feed: prepared.feed,
+        }
+    }
+
+    /// All that a miner needs to start.
+    pub fn prepare(&self, redis_port: u16, instance: &str, suppliers: &[&str]) -> Prepared {
         let cancel = CancellationToken::new();
         let retry = RetryPolicy {
             attempts: 2,
@@ -49,11 +72,11 @@ impl World {
             tx: TxSender::new(chain.clone(), keys.clone(), TxConfig::default()),
             chain,
             feed,
-            store: Store::new(StoreConfig::at(format!("redis://127.0.0.1:{}", self.redis_port))).unwrap(),
+            store: Store::new(StoreConfig::at(format!("redis://127.0.0.1:{redis_port}"))).unwrap(),
             keys,
             metrics: Metrics::register(&registry).unwrap(),
         };
-        let mut settings = Settings {
+        let settings = Settings {
             instance: instance.to_owned(),
             batch: 100,
             block: Duration::from_millis(50),
@@ -66,16 +89,26 @@ impl World {
             proofs_a_transaction: 20,
             service_factors: pocket_store::ServiceFactors::default(),
             service_factors_ttl: Duration::from_mins(5),
+            refused: Refused::default(),
             watch: watch(),
         };
-        adjust(&mut settings);
-        RunningMiner {
-            miner: Miner::start(settings, deps, cancel.clone()),
+        Prepared {
+            settings,
+            deps,
             cancel,
             registry,
-            _feed: AbortOnDropHandle::new(feed_task),
+            feed: AbortOnDropHandle::new(feed_task),
         }
     }
+}
+
+/// A miner before its start.
+pub struct Prepared {
+    pub settings: Settings,
+    pub deps: Deps,
+    pub cancel: CancellationToken,
+    registry: Registry,
+    pub feed: AbortOnDropHandle<()>,
 }
 
 pub struct RunningMiner {

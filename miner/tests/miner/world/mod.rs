@@ -1,8 +1,10 @@
 //! A chain whose blocks the test makes, a Redis, a relayer that needs no client, and miners.
 
 mod checks;
+mod cuts;
 mod gate;
 mod miners;
+mod mortal;
 mod relayer;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 use tracing_subscriber::EnvFilter;
 
+pub use cuts::{CutAt, Cutter};
 use gate::Gate;
 pub use miners::RunningMiner;
 pub use relayer::{Relayer, session};
@@ -96,6 +99,11 @@ impl World {
             devnet,
             folder,
         }
+    }
+
+    /// Where Redis listens.
+    pub fn redis_port(&self) -> u16 {
+        self.redis_port
     }
 
     /// A relayer that tells no watermark before it is asked to.
@@ -275,6 +283,13 @@ impl World {
         let key = self.store.keys().stream(address(supplier).as_str());
         self.raw::<()>(redis::cmd("XADD").arg(key).arg("*").arg(name).arg(value))
             .await;
+    }
+
+    /// Ends all leases on a supplier and the leader's, as time does.
+    pub async fn expire_leases(&self, supplier: &str) {
+        let keys = self.store.keys();
+        self.delete(&keys.supplier_lease(&address(supplier))).await;
+        self.delete(&keys.leader_lease()).await;
     }
 
     pub async fn delete(&self, key: &str) {

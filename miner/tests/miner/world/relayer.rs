@@ -108,11 +108,15 @@ impl Relayer {
 
     /// Tells that sessions that end before `open_from` are done here.
     pub async fn tell_open_from(&self, height: i64, open_from: i64) {
+        self.tell_for(height, open_from, Duration::from_mins(5)).await;
+    }
+
+    /// The same, with a word that counts for so long.
+    pub async fn tell_for(&self, height: i64, open_from: i64, ttl: Duration) {
         let watermark = Watermark {
             height: Height(height),
             open_from: Height(open_from),
         };
-        let ttl = Duration::from_mins(5);
         self.store.write_watermark("relayer", watermark, ttl).await.unwrap();
     }
 }

@@ -1,10 +1,11 @@
 use std::{
     io,
-    net::{Ipv4Addr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use super::free_port;
 
 /// How long a new server may take to listen.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -18,6 +19,15 @@ pub enum PrivateRedisError {
     /// It could not be run, or ended at once.
     #[error("redis-server does not start: {0}")]
     Failed(#[source] io::Error),
+}
+
+impl PrivateRedisError {
+    pub(crate) fn of(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            _ => Self::Failed(error),
+        }
+    }
 }
 
 /// A `redis-server` of our own: a child process on a free loopback port, ended when this is dropped.
@@ -46,6 +56,11 @@ impl PrivateRedis {
 
     /// Starts a server on `port`: where one that has been stopped was, to test that its clients come back.
     pub async fn start_on(port: u16, folder: &Path, persist: bool) -> io::Result<Self> {
+        Self::start_with(port, folder, persist, &[]).await
+    }
+
+    /// Starts a server with arguments of its own behind ours.
+    pub(super) async fn start_with(port: u16, folder: &Path, persist: bool, more: &[String]) -> io::Result<Self> {
         let append = if persist { "yes" } else { "no" };
         let child = Command::new("redis-server")
             .args([
@@ -63,6 +78,7 @@ impl PrivateRedis {
             ])
             .arg("--dir")
             .arg(folder)
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -116,8 +132,4 @@ impl Drop for PrivateRedis {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

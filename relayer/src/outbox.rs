@@ -1,0 +1,81 @@
+//! Where mined relays go: to Redis, by way of the relay log if there is one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pocket_protocol::SupplierAddress;
+use pocket_store::RelayPublisher;
+
+use crate::drain::InFlight;
+use crate::relay_log::{RelayLog, Travelling, Unlogged};
+
+/// Between two looks for room in the log.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Takes mined relays and answers for them: none is lost, but where [`RelayLog`] says so.
+pub(crate) struct Outbox {
+    publisher: RelayPublisher<Travelling>,
+    log: Option<Arc<RelayLog>>,
+}
+
+/// The right to hand one relay in; dropped unused, it goes back.
+#[derive(Debug)]
+pub(crate) struct PublishSlot(Option<pocket_store::PublishSlot>);
+
+impl Outbox {
+    pub fn new(publisher: RelayPublisher<Travelling>, log: Option<Arc<RelayLog>>) -> Self {
+        Self { publisher, log }
+    }
+
+    /// Reserves a place, or says that neither the queue nor the log has one and new relays must be refused.
+    pub fn try_reserve(&self) -> Option<PublishSlot> {
+        let place = self.publisher.try_reserve();
+        match &self.log {
+            Some(log) if place.is_some() => (!log.is_stale()).then_some(PublishSlot(place)),
+            Some(log) => log.has_room().then_some(PublishSlot(None)),
+            None => place.map(|place| PublishSlot(Some(place))),
+        }
+    }
+
+    /// Waits for a place.
+    pub async fn reserve(&self) -> PublishSlot {
+        loop {
+            if let Some(slot) = self.try_reserve() {
+                return slot;
+            }
+            if self.log.is_none() {
+                return PublishSlot(Some(self.publisher.reserve().await));
+            }
+            // The log has room again when Redis confirms, which nobody is told.
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Takes one encoded `MinedRelayMessage`; never waits. `false` only when the relay is lost because the publisher
+    /// has ended and there is no log.
+    pub fn publish(&self, slot: PublishSlot, supplier: SupplierAddress, message: Bytes, in_flight: InFlight) -> bool {
+        let place = slot.0.or_else(|| self.publisher.try_reserve());
+        match (&self.log, place) {
+            (None, Some(place)) => {
+                let travelling = Travelling::unlogged(in_flight);
+                self.publisher.publish(place, supplier, message, travelling)
+            }
+            (Some(log), Some(place)) => {
+                let travelling = log.log(&message, in_flight);
+                let is_logged = travelling.is_logged();
+                self.publisher.publish(place, supplier, message, travelling) || is_logged
+            }
+            (Some(log), None) => {
+                log.keep(Unlogged {
+                    supplier,
+                    message,
+                    in_flight,
+                });
+                true
+            }
+            // Without a log every slot has a place.
+            (None, None) => false,
+        }
+    }
+}

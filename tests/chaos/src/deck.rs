@@ -1,0 +1,104 @@
+//! Which fault comes next: all kinds come equally often, in an order and with numbers that the seed alone decides.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
+use crate::fault::Fault;
+use crate::fleet::TWINS;
+use crate::redis::RedisKind;
+
+/// Kinds of faults.
+const KINDS: usize = 21;
+
+/// A shuffled deck of faults, which is shuffled again when it is used up.
+pub struct Deck {
+    rng: StdRng,
+    redis: RedisKind,
+    kinds: Vec<usize>,
+}
+
+impl Deck {
+    /// The deck of a seed, for this kind of Redis.
+    pub fn new(seed: u64, redis: RedisKind) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            redis,
+            kinds: Vec::new(),
+        }
+    }
+
+    /// The faults of one round, each with the part of the round after which it strikes.
+    pub fn deal(&mut self) -> Vec<(f64, Fault)> {
+        let count = self.rng.random_range(1..=2);
+        (0..count)
+            .map(|_| (self.rng.random_range(0.0..1.0), self.draw()))
+            .collect()
+    }
+
+    fn draw(&mut self) -> Fault {
+        if self.kinds.is_empty() {
+            self.kinds = (0..KINDS).collect();
+            self.kinds.shuffle(&mut self.rng);
+        }
+        let kind = self.kinds.pop().expect("it was filled just now");
+        let twin = self.rng.random_range(0..TWINS);
+        match kind {
+            0 => Fault::KillMiner(twin, self.time(0..1500), None),
+            1 => Fault::KillMiner(twin, self.time(0..500), Some(self.rng.random())),
+            2 => Fault::KillRelayer(twin, self.time(0..1000)),
+            3 => Fault::KillRedis(twin, self.time(0..3000)),
+            4 => Fault::StopMiner(twin, self.time(0..500)),
+            5 => Fault::StopRelayer(twin, self.time(0..500)),
+            6 => Fault::PauseMiner(twin, self.time(200..6000)),
+            7 => Fault::PauseRelayer(twin, self.time(200..3500)),
+            8 => Fault::PauseRedis(twin, self.time(100..3500)),
+            // Between servers that take each other's place there is no connection to break.
+            9 | 10 if self.redis != RedisKind::Single => Fault::FailOver(twin),
+            11 | 12 if self.redis != RedisKind::Single => Fault::KillRedis(twin, self.time(0..1000)),
+            9 => Fault::CutRedis,
+            10 => Fault::ShutRedis(self.time(100..6500)),
+            11 => Fault::FreezeRedis(self.time(100..6500)),
+            12 => Fault::DelayRedis(self.time(10..400), self.time(500..3000)),
+            13 => Fault::CutChain,
+            14 => Fault::ShutChain(self.time(100..4000)),
+            15 => Fault::FreezeChain(self.time(100..4000)),
+            16 => Fault::DelayChain(self.time(10..400), self.time(500..3000)),
+            17 => Fault::StopBlocks(self.time(200..3000)),
+            18 => Fault::BurstBlocks(self.rng.random_range(2..=8)),
+            19 => Fault::RefuseTransactions(self.rng.random_range(1..=6)),
+            _ if self.rng.random() => Fault::ForceClaimErrors(twin, self.time(1000..4000)),
+            _ => Fault::ForceProofErrors(twin, self.time(1000..4000)),
+        }
+    }
+
+    fn time(&mut self, milliseconds: std::ops::Range<u64>) -> Duration {
+        Duration::from_millis(self.rng.random_range(milliseconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seed_decides_the_faults() {
+        let deal = |seed| {
+            let mut deck = Deck::new(seed, RedisKind::Single);
+            (0..50).flat_map(|_| deck.deal()).collect::<Vec<_>>()
+        };
+        assert_eq!(deal(7), deal(7));
+        assert_ne!(deal(7), deal(8));
+    }
+
+    #[test]
+    fn every_kind_comes_before_one_comes_again() {
+        let mut deck = Deck::new(1, RedisKind::Single);
+        let kinds: Vec<_> = (0..KINDS).map(|_| std::mem::discriminant(&deck.draw())).collect();
+        let distinct = kinds.iter().collect::<std::collections::HashSet<_>>().len();
+        // A miner is killed twice, under its name and under another; forced errors are claims' or proofs'.
+        assert_eq!(distinct, KINDS - 1);
+    }
+}

@@ -17,7 +17,7 @@ use crate::chain::Chain;
 use crate::deck::Deck;
 use crate::fault::Fault;
 use crate::fleet::{Fleet, SERVICES, SUPPLIERS};
-use crate::redis::RedisKind;
+use crate::redis_server::RedisKind;
 use crate::traffic::Traffic;
 use crate::verdict::{Verdict, judge};
 

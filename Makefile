@@ -42,7 +42,7 @@ vectors: ## Check golden vectors: make vectors VECTORS=DIR
 	cargo run --quiet --locked --package pocket-conformance -- $(VECTORS)
 
 .PHONY: e2e
-e2e: tools binaries ## The whole way on the real chain (needs Go 1.26): ends with a JSON line
+e2e: tools binaries ## The whole way on the real chain, for every RPC type (needs Go 1.26): ends with a JSON line
 	$(BINARIES)/e2e --chain real --relays $(RELAYS) --sessions $(SESSIONS)
 
 .PHONY: chaos

@@ -51,6 +51,8 @@ pub struct RelayerConfig {
     pub default_request_timeout: Duration,
     /// `default_max_body_size_bytes`: for services without their own; 10 MiB.
     pub default_max_body_size_bytes: u64,
+    /// `max_relays_in_flight`: relays of all services that are worked on at a time; 10000. Ours, not the peer's.
+    pub max_relays_in_flight: u32,
     /// `metrics`: enabled, `0.0.0.0:9090`.
     pub metrics: ServerConfig,
     /// `pprof`: profiles of the running process; enabled, `0.0.0.0:6060`.
@@ -130,6 +132,7 @@ impl Section for RelayerConfig {
             default_validation_mode,
             default_request_timeout,
             default_max_body_size_bytes,
+            max_relays_in_flight: fields.or_if_zero::<Count>("max_relays_in_flight", 10_000),
             metrics: fields.section("metrics", |fields| ServerConfig::read(fields, true, "0.0.0.0", 9090)),
             pprof: fields.section("pprof", |fields| ServerConfig::read(fields, true, "0.0.0.0", 6060)),
             health_check: fields.section("health_check", |fields| {

@@ -89,6 +89,10 @@ fn relayer_needs_only_the_required_keys() {
     let service = &config.services["eth"];
     assert_eq!(service.validation_mode, ValidationMode::Optimistic);
     assert_eq!(service.max_body_size_bytes, 10_485_760);
+    assert_eq!(
+        (config.max_relays_in_flight, service.max_relays_in_flight),
+        (10_000, 5_000)
+    );
     assert_eq!(service.timeouts.request, Duration::from_secs(30));
     assert_eq!(service.pool.max_connections_per_host, Some(500));
     assert_eq!(service.default_backend, RpcType::JsonRpc);

@@ -27,10 +27,18 @@ impl Caller {
         }
     }
 
-    /// One relay until it is answered; the number chooses the way. What is refused is not served, so it may be asked for
-    /// again.
-    pub async fn send(&self, number: u64, progress: &Progress) {
+    /// What is asked for the how manieth time, with no more answers than are wanted.
+    pub fn payload(&self, number: u64, wanted: u64) -> &Payload {
         let payload = &self.payloads[(number % self.payloads.len() as u64) as usize];
+        if payload.answers as u64 > wanted {
+            &self.payloads[0]
+        } else {
+            payload
+        }
+    }
+
+    /// One request until it is answered. What is refused is not served, so it may be asked for again.
+    pub async fn send(&self, payload: &Payload, progress: &Progress) {
         for attempt in 1..=ATTEMPTS {
             match self.try_send(payload, progress).await {
                 Ok(()) => return,
@@ -69,7 +77,7 @@ impl Caller {
     }
 }
 
-/// What is asked for, one after the other.
+/// What is asked for, one after the other; the first has one answer.
 fn payloads(mode: Mode) -> Vec<Payload> {
     let usual = BackendCall::usual(mode);
     let other = match mode {
@@ -93,4 +101,18 @@ fn payloads(mode: Mode) -> Vec<Payload> {
         },
     };
     vec![usual.payload(), other.payload()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mode_begins_with_what_has_one_answer() {
+        for mode in Mode::ALL {
+            let payloads = payloads(mode);
+            assert_eq!(payloads[0].answers, 1, "{mode}");
+            assert!(payloads.iter().all(|payload| payload.mode == mode));
+        }
+    }
 }

@@ -2,6 +2,7 @@ use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use pocket_client::Mode;
 use pocket_devnet::{Devnet, DevnetConfig, Localnet};
 
 use crate::by_type;
@@ -166,7 +167,7 @@ async fn play(options: DemoOptions) -> Result<Summary, DemoError> {
         ..DevnetConfig::default()
     };
     let devnet = Devnet::start(config).await.map_err(StageError::from)?;
-    let stage = Stage::start(World::devnet(&devnet, suppliers)).await?;
+    let stage = Stage::start(World::devnet(&devnet, suppliers).asking(Mode::ALL)).await?;
     println!(
         "A chain at {}, a relayer at {}, {suppliers} suppliers, a block every {:?}.\n",
         devnet.rpc_url(),

@@ -24,8 +24,7 @@ const PART_OF_BLOCK: f64 = 0.9;
 /// How many relays to send, and over how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Requests that are to be answered, dealt to the world's modes and the session's suppliers in turn. Each is a
-    /// relay; over a WebSocket, where messages may follow the first answer, each of those is one more.
+    /// Relays that are to be answered, dealt to the world's modes and the session's suppliers in turn.
     pub relays: u64,
     /// Sessions to spread them over, the running one included.
     pub sessions: u64,
@@ -138,7 +137,8 @@ impl Drive {
         let permits = Arc::new(Semaphore::new(IN_FLIGHT));
         let mut sending = JoinSet::new();
         let mut pace = Pace::new(self.plan.relays, self.heights);
-        for relay in 0..self.plan.relays {
+        let (mut relay, mut request) = (0, 0);
+        while relay < self.plan.relays {
             let due = self.heights.due(relay, self.plan.relays);
             let newest = wait_for(&mut blocks, due).await?;
             sleep_until(pace.next(due, newest)).await;
@@ -148,9 +148,13 @@ impl Drive {
                 .await
                 .expect("the semaphore is never closed");
             let modes = self.callers.len() as u64;
-            let (caller, progress) = (self.callers[(relay % modes) as usize].clone(), self.progress.clone());
+            let (caller, progress) = (self.callers[(request % modes) as usize].clone(), self.progress.clone());
+            let payload = caller.payload(request / modes, self.plan.relays - relay).clone();
+            // A subscription is answered with a relay for each of its messages.
+            relay += payload.answers as u64;
+            request += 1;
             sending.spawn(async move {
-                caller.send(relay / modes, &progress).await;
+                caller.send(&payload, &progress).await;
                 drop(permit);
             });
             while sending.try_join_next().is_some() {}

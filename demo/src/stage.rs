@@ -186,6 +186,11 @@ impl Stage {
         Ok(mined)
     }
 
+    /// Where the sample backend is, until it is ended.
+    pub fn backend_url(&self) -> Option<String> {
+        self.backend.lock().as_ref().map(SampleBackend::url)
+    }
+
     /// Ends the backend: relays have nowhere to go.
     pub fn stop_backend(&self) {
         *self.backend.lock() = None;

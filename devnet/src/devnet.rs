@@ -124,6 +124,11 @@ impl Devnet {
         self.height()
     }
 
+    /// Queries that were answered over gRPC: what a client costs its node.
+    pub fn queries(&self) -> u64 {
+        self.node.queries()
+    }
+
     /// Looks at the chain: state, claims, blocks, events.
     pub fn read<T>(&self, look: impl FnOnce(&Chain) -> T) -> T {
         self.node.read(look)

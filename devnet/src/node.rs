@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -27,6 +28,8 @@ pub type TxHash = [u8; 32];
 pub struct Node {
     inner: Mutex<Inner>,
     feed: broadcast::Sender<Arc<Block>>,
+    /// Queries answered over gRPC.
+    queries: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -67,7 +70,18 @@ impl Node {
         Self {
             inner: Mutex::new(inner),
             feed: broadcast::channel(FEED).0,
+            queries: AtomicU64::new(0),
         }
+    }
+
+    /// Counts a query over gRPC.
+    pub fn count_query(&self) {
+        self.queries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Queries over gRPC until now.
+    pub fn queries(&self) -> u64 {
+        self.queries.load(Ordering::Relaxed)
     }
 
     /// Looks at the chain.

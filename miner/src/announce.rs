@@ -63,14 +63,26 @@ impl Announcer {
                 Err(StoreError::Fenced) => self.lease = None,
                 outcome => outcome?,
             }
-            return Ok(());
+            return self.tell_factors(false).await;
         }
         self.lease = store.acquire(&LeaseKind::Leader, &self.settings.instance, ttl).await?;
         if self.lease.is_some() {
             tracing::info!(instance = self.settings.instance, "blocks are told from here");
             self.announce().await?;
+            self.tell_factors(true).await?;
         }
         Ok(())
+    }
+
+    /// Relayers limit applications by what the leader's configuration says.
+    async fn tell_factors(&self, anew: bool) -> Result<(), AnnounceError> {
+        if self.lease.is_none() {
+            return Ok(());
+        }
+        let (factors, ttl) = (&self.settings.service_factors, self.settings.service_factors_ttl);
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let told = self.deps.store.write_service_factors(factors, ttl, now, anew);
+        Ok(told.await?)
     }
 
     async fn announce(&self) -> Result<(), AnnounceError> {

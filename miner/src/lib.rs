@@ -33,7 +33,7 @@ use std::time::Duration;
 use pocket_config::MinerConfig;
 use pocket_keys::KeySet;
 use pocket_query::{BlockFeed, ChainClient};
-use pocket_store::Store;
+use pocket_store::{ServiceFactors, Store};
 use pocket_tx::TxSender;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -82,6 +82,10 @@ pub struct Settings {
     pub claims_a_transaction: usize,
     /// Most proofs in a transaction.
     pub proofs_a_transaction: usize,
+    /// Part of an application's stake that a session may use, told to relayers.
+    pub service_factors: ServiceFactors,
+    /// How long relayers go by them after they were last told.
+    pub service_factors_ttl: Duration,
     /// Transactions that are not sent, as if the node refused them: for tests alone.
     pub refused: Refused,
     /// What is watched and warned about.
@@ -112,6 +116,15 @@ impl Settings {
             tree_bytes: 32 << 20,
             claims_a_transaction: batches(config.transaction.disable_claim_batching, 50),
             proofs_a_transaction: batches(config.transaction.disable_proof_batching, 20),
+            service_factors: ServiceFactors {
+                default: config.default_service_factor,
+                by_service: config
+                    .service_factors
+                    .iter()
+                    .map(|(service, factor)| (service.as_str().to_owned(), *factor))
+                    .collect(),
+            },
+            service_factors_ttl: config.cache_ttl,
             refused: Refused::default(),
             watch: WatchSettings::of(config),
         }

@@ -14,6 +14,7 @@ use prometheus::IntCounter;
 use prost::Message as _;
 
 use crate::drain::InFlight;
+use crate::meter::ChargedRelay;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, PublishSlot};
 use crate::session_context::SessionContext;
@@ -66,19 +67,19 @@ fn signed(header: &SessionHeader, payload: Bytes, hash: [u8; 32], key: &SigningK
     response
 }
 
-/// A relay that is both verified and answered. Only [`AnsweredRelay::of`] makes one, from a proof of each.
+/// A relay that is charged and answered. Only [`AnsweredRelay::of`] makes one, from a proof of each.
 pub(crate) struct AnsweredRelay {
-    verified: VerifiedRelay,
+    charged: ChargedRelay,
     response: RelayResponse,
     slot: PublishSlot,
 }
 
 impl AnsweredRelay {
-    /// Joins a verified relay with its signed response, and with the place in the publisher's queue that was reserved
+    /// Joins a charged relay with its signed response, and with the place in the publisher's queue that was reserved
     /// before the backend was asked. Gives the bytes for the client too.
-    pub fn of(verified: VerifiedRelay, signed: SignedResponse, slot: PublishSlot) -> (Self, Bytes) {
+    pub fn of(charged: ChargedRelay, signed: SignedResponse, slot: PublishSlot) -> (Self, Bytes) {
         let answered = Self {
-            verified,
+            charged,
             response: signed.response,
             slot,
         };
@@ -88,7 +89,10 @@ impl AnsweredRelay {
     /// Mines the relay if its hash is below the target (spec `relay.md` §7). What is mined is the response that the
     /// client got.
     pub fn mine(self) -> Option<MinedRelay> {
-        let VerifiedRelay { relay, context, .. } = self.verified;
+        let ChargedRelay { verified, charge } = self.charged;
+        // Mined or not: the price of a relay is that of all that are answered, on average.
+        charge.spend();
+        let VerifiedRelay { relay, context, .. } = verified;
         let metrics = &relay.route().metrics;
         // At a harder target nearly every relay misses: its bytes are not made at all.
         if context.target != BASE_TARGET

@@ -86,7 +86,7 @@ impl BackendHeaders {
                 headers.insert(name, value.clone());
             }
         }
-        for name in outer.keys().filter(|name| name.as_str().starts_with("pocket-")) {
+        for name in outer.keys().filter(|name| is_passed_on(name)) {
             headers.insert(name, outer[name].clone());
         }
         self.put_on(&mut headers);
@@ -96,6 +96,12 @@ impl BackendHeaders {
         headers.insert(APPLICATION, parties.application.clone());
         headers
     }
+}
+
+/// Whether an outer header is told to the backend. A handshake's signature is as good as a signed request: whoever has
+/// it could ask for the base path in the application's name (spec `relay.md` §10, 51).
+fn is_passed_on(name: &HeaderName) -> bool {
+    name.as_str().starts_with("pocket-") && name != "pocket-signature"
 }
 
 fn secret_value(text: &str) -> Option<HeaderValue> {

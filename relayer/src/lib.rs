@@ -2,8 +2,8 @@
 //!
 //! May touch: the gateway's sockets, the backends, the chain through `query`, Redis through `store`. Must not touch:
 //! trees, claims, transactions. The way of a relay is a line of types, each made only by the step before:
-//! `ReceivedRelay` (decoded and routed), `VerifiedRelay` (believed), `AnsweredRelay` (signed), `MinedRelay` (under the
-//! difficulty's target, ready for Redis). A transport adapts bytes; it decides nothing.
+//! `ReceivedRelay` (decoded and routed), `VerifiedRelay` (believed), `ChargedRelay` (its application can pay),
+//! `AnsweredRelay` (signed), `MinedRelay` (under the difficulty's target, ready for Redis). A transport adapts bytes; it decides nothing.
 
 mod answer;
 mod backend;
@@ -17,10 +17,15 @@ mod error_response;
 mod grpc;
 mod headers;
 mod health;
+mod invalid;
+mod lookups;
+mod meter;
 mod metrics;
 mod outbox;
+mod overload;
 mod pipeline;
 mod pool;
+mod rate;
 mod received;
 mod refusal;
 mod relay_log;
@@ -29,11 +34,13 @@ mod rpc_type;
 mod server;
 mod service;
 mod session_context;
+mod simulation;
 mod stall;
 mod stream;
 mod supplier_gate;
 mod target;
 mod tls_port;
+mod untaken;
 mod verify;
 mod warm;
 mod websocket;
@@ -42,5 +49,6 @@ pub use backend::BackendError;
 pub use refusal::{Invalid, Refusal, Unavailable};
 pub use relayer::{Deps, Relayer, RelayerError, RunningRelayer};
 pub use service::ServiceError;
+pub use simulation::{NotAdmitted, SimulationError};
 pub use target::{Target, TargetError};
 pub use tls_port::TlsError;

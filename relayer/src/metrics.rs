@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     pub validation_failures: IntCounterVec,
     pub backend_requests: IntCounterVec,
     pub placeholder_rings: IntCounterVec,
+    pub ring_verifications: IntCounter,
     relay_latency: HistogramVec,
     backend_latency: HistogramVec,
     validation_latency: HistogramVec,
@@ -113,6 +114,12 @@ impl Metrics {
                 "Relays signed for an application without gateways: everybody knows such a signing key.",
                 &["service_id"],
             )?,
+            ring_verifications: {
+                let help = "Ring signatures that were computed through: what a relay costs the processor.";
+                let counter = IntCounter::with_opts(options("ring_verifications_total", help))?;
+                registry.register(Box::new(counter.clone()))?;
+                counter
+            },
             relay_latency: histogram(
                 "relay_latency_seconds",
                 "From request read to response made.",

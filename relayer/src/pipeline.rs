@@ -1,13 +1,14 @@
-//! The way of a relay, the same for every transport: received, verified, answered, mined.
+//! The way of a relay, the same for every transport: received, verified, charged, answered, mined.
 //!
 //! Each step takes the value that only the step before can make. An eager service verifies before it asks the backend.
-//! An optimistic one answers first and verifies then; but what it mines is verified all the same (spec `relay.md` §6.1).
+//! An optimistic one answers first, if the relay's session is known and nothing is wrong at a glance, and verifies then;
+//! but what it mines is verified all the same (spec `relay.md` §6.1).
 //!
 //! What a warm relay allocates, apart from the HTTP libraries' own: the body if it came in pieces; four texts of its
 //! request's metadata; its envelope's method, URL and headers, which become the backend's; that request's path and
 //! header table; the answer's envelope; the response's three header texts, hash, signature and bytes; the mined relay
 //! and its message for Redis. It asks neither chain nor Redis, and takes no lock but the drain's, the publisher's and
-//! those of the caches.
+//! those of the caches; its charge and its place among the relays that are worked on are atomic operations.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,8 +31,9 @@ use crate::outbox::{Outbox, PublishSlot};
 use crate::received::{Carrier, ReceivedRelay, Reception};
 use crate::refusal::{Invalid, Refusal, Unavailable};
 use crate::service::Service;
+use crate::simulation::Simulation;
 use crate::stream::{self, Answering, ServedStream};
-use crate::verify::{VerifiedRelay, Verifier};
+use crate::verify::{Trust, VerifiedRelay, Verifier};
 
 /// Between two attempts to verify a relay that was answered, when the chain cannot be asked.
 const VERIFY_AGAIN: Duration = Duration::from_secs(1);
@@ -40,6 +42,7 @@ const VERIFY_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Pipeline {
     pub reception: Reception,
     pub verifier: Verifier,
+    pub simulation: Option<Simulation>,
     pub outbox: Outbox,
     pub feed: BlockFeed,
     pub metrics: Metrics,
@@ -55,11 +58,19 @@ pub(crate) enum Served {
     Whole(Bytes),
     /// Signed batches as they come; the relay is counted and mined at their end.
     Stream(ServedStream),
+    /// The signed response to a simulated relay, encoded.
+    Simulated(Bytes),
 }
 
 impl Pipeline {
     /// Serves one relay.
     pub async fn serve(self: &Arc<Self>, carrier: Carrier<'_>, body: Bytes) -> Result<Served, Refusal> {
+        if let Some(simulation) = &self.simulation
+            && let Some(key_id) = carrier.said().and_then(Simulation::asked)
+        {
+            // Boxed: rare, and every relay's future would have to be as large.
+            return Box::pin(self.serve_simulated(simulation, &key_id, carrier, body)).await;
+        }
         let started = Instant::now();
         let (relay, envelope) = match self.reception.receive(carrier, body, self.height()).await {
             Ok(received) => received,
@@ -73,15 +84,20 @@ impl Pipeline {
             }
         };
         let (service, kind) = (relay.service.clone(), relay.kind);
-        // Trust needs a chain that can be asked afterwards: not before the first block was seen.
-        let is_trusted = carrier.mode(&service) == ValidationMode::Optimistic && relay.arrival.0 > 0;
-        let served = if is_trusted {
-            self.serve_optimistically(relay, envelope, carrier).await
-        } else {
-            self.serve_eagerly(relay, envelope, carrier).await
+        let trust = match carrier.mode(&service) {
+            ValidationMode::Eager => Ok(Trust::None),
+            ValidationMode::Optimistic => self.verifier.glance(&relay).await,
+        };
+        let served = match trust {
+            Ok(Trust::UntilAnswered) => self.serve_optimistically(relay, envelope, carrier).await,
+            Ok(Trust::None) => self.serve_eagerly(relay, envelope, carrier).await,
+            Err(refusal) => {
+                self.count_invalid(&service, &refusal);
+                Err(refusal)
+            }
         };
         match &served {
-            Ok(Served::Stream(_)) => {}
+            Ok(Served::Stream(_) | Served::Simulated(_)) => {}
             Ok(Served::Whole(wire)) => {
                 if let Some(route) = service.route(kind) {
                     route.metrics.served_ok.inc();
@@ -100,19 +116,22 @@ impl Pipeline {
         envelope: PokthttpRequest,
         carrier: Carrier<'_>,
     ) -> Result<Served, Refusal> {
-        let verified = self.verify(relay).await.map_err(|failed| Refusal::Invalid(failed.1))?;
+        let verified = self.verify(relay).await.map_err(|failed| failed.1)?;
         // Only now: a forged relay that waits for the chain must not take an honest one's place.
         let slot = self.reserve(&verified.relay.service)?;
-        let forward = forward(&verified.relay, envelope, carrier, &verified.context.parties)?;
-        let answer = match self.ask(&verified.relay, forward).await? {
+        // From here on a relay that is not answered drops its charge, and with that gives it back.
+        let charged = verified.charge().await?;
+        let (relay, context) = (&charged.verified.relay, &charged.verified.context);
+        let forward = forward(relay, envelope, carrier, &context.parties)?;
+        let answer = match self.ask(relay, forward).await? {
             BackendReply::Whole(answer) => answer,
             BackendReply::Stream(stream) => {
-                return stream::begin(self, Answering::Verified(verified), slot, stream).map(Served::Stream);
+                return stream::begin(self, Answering::Charged(charged), slot, stream).map(Served::Stream);
             }
         };
-        let signed = sign_answer(&verified.relay, answer)?;
-        let service = verified.relay.service.clone();
-        let (answered, wire) = AnsweredRelay::of(verified, signed, slot);
+        let signed = sign_answer(relay, answer)?;
+        let service = relay.service.clone();
+        let (answered, wire) = AnsweredRelay::of(charged, signed, slot);
         if self.mine(answered) {
             Ok(Served::Whole(wire))
         } else {
@@ -158,7 +177,8 @@ impl Pipeline {
                 Ok(verified) => break verified,
                 Err(failed) => {
                     let (relay, invalid) = *failed;
-                    if !matches!(invalid, Invalid::ChainUnavailable(_)) || !relay.in_flight.is_claimable() {
+                    let may_be_good = matches!(invalid, Invalid::ChainUnavailable(_) | Invalid::LookupsSpent(_));
+                    if !may_be_good || !relay.in_flight.is_claimable() {
                         tracing::debug!(%invalid, service = service.id.as_str(), "answered relay dropped");
                         return dropped("validation_failed");
                     }
@@ -178,7 +198,12 @@ impl Pipeline {
                 return dropped("chain_unavailable");
             }
         };
-        let (answered, _) = AnsweredRelay::of(verified, signed, slot);
+        // A relay that nobody pays for is not mined: it would take a paid one's place in the claim.
+        let charged = match verified.charge().await {
+            Ok(charged) => charged,
+            Err(refusal) => return dropped(refusal.label()),
+        };
+        let (answered, _) = AnsweredRelay::of(charged, signed, slot);
         if !self.mine(answered) {
             dropped("publisher_ended");
         }
@@ -243,6 +268,12 @@ impl Pipeline {
         queued
     }
 
+    /// Whether a relay would be refused whatever it is. Asked before its body is read: there is no cheaper way to say
+    /// no.
+    pub fn is_full(&self) -> bool {
+        self.reception.services.load.is_full()
+    }
+
     pub fn height(&self) -> Height {
         self.feed.height()
     }
@@ -252,6 +283,14 @@ impl Pipeline {
             .backend_requests
             .with_label_values(&[relay.service.id.as_str(), outcome, status])
             .inc();
+    }
+
+    /// Counts what was found wrong with a relay at a glance.
+    fn count_invalid(&self, service: &Service, refusal: &Refusal) {
+        if let Refusal::Invalid(invalid) = refusal {
+            let labels = [service.id.as_str(), invalid.label()];
+            self.metrics.validation_failures.with_label_values(&labels).inc();
+        }
     }
 
     /// Counts a relay that is not served.
@@ -264,7 +303,7 @@ impl Pipeline {
 }
 
 /// The inner request as it goes to the backend.
-fn forward(
+pub(crate) fn forward(
     relay: &ReceivedRelay,
     envelope: PokthttpRequest,
     carrier: Carrier<'_>,
@@ -290,7 +329,7 @@ fn forward(
 }
 
 /// Supplier and application as a relay names them, before it is verified.
-fn claimed_parties(relay: &ReceivedRelay) -> Result<Parties, Refusal> {
+pub(crate) fn claimed_parties(relay: &ReceivedRelay) -> Result<Parties, Refusal> {
     let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Refusal::Undecodable);
     Ok(Parties {
         supplier: text(relay.supplier())?,

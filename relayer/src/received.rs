@@ -30,6 +30,9 @@ pub(crate) struct ReceivedRelay {
     /// The height when the relay came; 0 when not known.
     pub arrival: Height,
     pub in_flight: InFlight,
+    /// Among the relays that are worked on, until it is mined or dropped.
+    #[expect(dead_code, reason = "held, never read")]
+    pub place: Option<crate::overload::Place>,
 }
 
 /// What carries a relay.
@@ -49,6 +52,23 @@ impl Carrier<'_> {
         match self {
             Self::Request(_) => service.mode,
             Self::Call(_) | Self::Frame(_) => ValidationMode::Eager,
+        }
+    }
+
+    /// The type of a relay, by what it says or by what its inner request shows; `None` for an unknown word.
+    pub fn kind(&self, service: &Service, inner: Option<RpcType>) -> Option<RpcType> {
+        match self {
+            Self::Request(headers) => requested_type(headers, service.default_type),
+            Self::Call(metadata) => requested_type(metadata, inner.unwrap_or(service.default_type)),
+            Self::Frame(_) => Some(RpcType::WebSocket),
+        }
+    }
+
+    /// What is said beside the relay.
+    pub fn said(&self) -> Option<&HeaderMap> {
+        match self {
+            Self::Request(headers) | Self::Call(headers) => Some(headers),
+            Self::Frame(_) => None,
         }
     }
 
@@ -181,11 +201,7 @@ impl Reception {
             .ok_or_else(|| Refusal::UnknownService(header.service_id.clone()))?
             .clone();
         place.service = Some(service.clone());
-        let kind = match carrier {
-            Carrier::Request(headers) => requested_type(headers, service.default_type),
-            Carrier::Call(metadata) => requested_type(metadata, inner.unwrap_or(service.default_type)),
-            Carrier::Frame(_) => Some(RpcType::WebSocket),
-        };
+        let kind = carrier.kind(&service, inner);
         place.kind = kind.map_or(UNKNOWN, RpcType::as_str);
         let kind = kind.map(|kind| self.served_as(&service, kind));
         let route = kind.and_then(|kind| service.route(kind));
@@ -207,6 +223,8 @@ impl Reception {
         {
             return Err(Invalid::HeaderMismatch("service id").into());
         }
+        // First of all that costs something.
+        let worked_on = service.enter()?;
         let supplier = meta.supplier_operator_address.as_str();
         if supplier.is_empty() {
             return Err(Refusal::MissingSupplier);
@@ -261,6 +279,7 @@ impl Reception {
             signing_key,
             arrival,
             in_flight,
+            place: Some(worked_on),
         })
     }
 }
@@ -284,7 +303,7 @@ struct Place {
 }
 
 /// Row 3: a relay request, with a service, whose payload is an HTTP envelope.
-fn decode(body: Bytes) -> Result<(RelayRequest, PokthttpRequest), Refusal> {
+pub(crate) fn decode(body: Bytes) -> Result<(RelayRequest, PokthttpRequest), Refusal> {
     let request = decode_request(body)?;
     let envelope = PokthttpRequest::decode(request.payload.clone()).map_err(|_| Refusal::Undecodable)?;
     Ok((request, envelope))
@@ -292,7 +311,7 @@ fn decode(body: Bytes) -> Result<(RelayRequest, PokthttpRequest), Refusal> {
 
 /// A relay request with a service. Payload and signature are slices of the body; the texts of the header are copied
 /// out, four a relay.
-fn decode_request(body: Bytes) -> Result<RelayRequest, Refusal> {
+pub(crate) fn decode_request(body: Bytes) -> Result<RelayRequest, Refusal> {
     if body.is_empty() {
         return Err(Refusal::Undecodable);
     }
@@ -313,7 +332,7 @@ fn requested_type(headers: &HeaderMap, default: RpcType) -> Option<RpcType> {
 }
 
 /// The type that an inner request shows of itself: one that carries gRPC is for a gRPC backend.
-fn envelope_type(envelope: &PokthttpRequest) -> Option<RpcType> {
+pub(crate) fn envelope_type(envelope: &PokthttpRequest) -> Option<RpcType> {
     let (_, header) = envelope
         .header
         .iter()

@@ -8,54 +8,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
-/// Why a relay that was served or asked for is not believed (spec `relay.md` §6.3).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// The header, signature or supplier is missing or malformed.
-    #[error("basic validation failed: {0}")]
-    Basic(String),
-    /// The operator's key is not loaded here.
-    #[error("supplier {0} is not allowed by this relayer")]
-    ForeignSupplier(String),
-    /// The grace period of the session is over, or the session is sealed.
-    #[error("session expired")]
-    Expired,
-    /// The signature does not parse, does not verify, or has a member that the application did not allow.
-    #[error("ring signature verification failed: {0}")]
-    Ring(String),
-    /// A member of the ring has no key on chain.
-    #[error("ring member {0} has no public key on chain")]
-    MemberWithoutKey(String),
-    /// The chain knows no such session.
-    #[error("failed to get session: {0}")]
-    NoSession(String),
-    /// A field of the header differs from the chain's session.
-    #[error("session header does not match the chain's: {0}")]
-    HeaderMismatch(&'static str),
-    /// The supplier does not serve this session.
-    #[error("supplier {0} not found in session")]
-    SupplierNotInSession(String),
-    /// The chain could not be asked; the relay may be good.
-    #[error("chain unavailable: {0}")]
-    ChainUnavailable(String),
-}
-
-impl Invalid {
-    /// The label of `ha_relayer_validation_failures_total`.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Basic(_) => "basic",
-            Self::ForeignSupplier(_) => "foreign_supplier",
-            Self::Expired => "session_expired",
-            Self::Ring(_) => "signature",
-            Self::MemberWithoutKey(_) => "ring_member_key",
-            Self::NoSession(_) => "session",
-            Self::HeaderMismatch(_) => "session_header",
-            Self::SupplierNotInSession(_) => "supplier_not_in_session",
-            Self::ChainUnavailable(_) => "chain_unavailable",
-        }
-    }
-}
+pub use crate::invalid::Invalid;
+use crate::simulation::NotAdmitted;
 
 /// A relay that is not answered with a signed response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +73,14 @@ pub enum Refusal {
     BackendStatus(StatusCode),
     /// The answer could not be signed.
     Unsigned,
+    /// The application's stake pays for no more relays in this session.
+    StakeExhausted,
+    /// The meter cannot count, and the operator wants no relay that is not counted.
+    MeterUnavailable,
+    /// As many relays are being worked on as may be.
+    Overloaded,
+    /// A simulated relay was not admitted (spec `relay.md` §6.7).
+    Simulation(NotAdmitted),
 }
 
 /// What a relay cannot be taken for at the moment.
@@ -130,6 +92,10 @@ pub enum Unavailable {
     NoHealthyBackend,
     /// The queue to Redis is full: an answered relay could be lost.
     PublisherFull,
+    /// As many relays of the service are being worked on as may be.
+    Overloaded,
+    /// Too many relays of late were for sessions that do not exist: the chain is not asked for one more.
+    LookupsSpent,
     /// A WebSocket sends more messages than it may.
     TooFast,
 }
@@ -151,12 +117,16 @@ impl Refusal {
             | Self::SupplierInactive { .. }
             | Self::SupplierWithoutServices(_)
             | Self::SupplierNotStakedFor { .. }
-            | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Unavailable { .. }
+            | Self::MeterUnavailable
+            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Invalid(_) => StatusCode::FORBIDDEN,
             Self::BackendUnreachable | Self::BackendTimeout | Self::BackendAnswerTooLarge | Self::Unforwardable => {
                 StatusCode::BAD_GATEWAY
             }
             Self::BackendStatus(status) => *status,
+            Self::StakeExhausted => StatusCode::TOO_MANY_REQUESTS,
+            Self::Simulation(why) => why.status(),
         }
     }
 
@@ -188,6 +158,15 @@ impl Refusal {
                 ..
             } => "publisher_full",
             Self::Unavailable {
+                reason: Unavailable::Overloaded,
+                ..
+            }
+            | Self::Overloaded => "overloaded",
+            Self::Unavailable {
+                reason: Unavailable::LookupsSpent,
+                ..
+            } => "session_lookups_spent",
+            Self::Unavailable {
                 reason: Unavailable::TooFast,
                 ..
             } => "rate_limited",
@@ -199,6 +178,9 @@ impl Refusal {
             Self::Unforwardable => "unforwardable_request",
             Self::BackendStatus(_) => "backend_5xx",
             Self::Unsigned => "signing_error",
+            Self::StakeExhausted => "stake_exhausted",
+            Self::MeterUnavailable => "meter_error",
+            Self::Simulation(why) => why.label(),
         }
     }
 
@@ -212,19 +194,24 @@ impl Refusal {
         serde_json::Value::Object(body).to_string().into()
     }
 
+    /// Whether the same relay may be served in a second.
+    fn passes_soon(&self) -> bool {
+        match self {
+            Self::Unavailable { reason, .. } => {
+                !matches!(reason, Unavailable::NoBackend | Unavailable::NoHealthyBackend)
+            }
+            Self::MeterUnavailable | Self::Overloaded => true,
+            _ => false,
+        }
+    }
+
     /// The whole HTTP answer.
     pub fn response(&self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(self.body()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if matches!(
-            self,
-            Self::Unavailable {
-                reason: Unavailable::PublisherFull,
-                ..
-            }
-        ) {
+        if self.passes_soon() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -262,13 +249,11 @@ impl fmt::Display for Refusal {
             }
             Self::BackendStatus(_) => "backend service error",
             Self::Unsigned => "failed to sign response",
+            Self::StakeExhausted => "session relay limit reached: claimable portion fully consumed",
+            Self::MeterUnavailable => "relay metering unavailable",
+            Self::Overloaded => "relayer overloaded",
+            Self::Simulation(why) => return write!(f, "simulation rejected: {why}"),
         })
-    }
-}
-
-impl From<Invalid> for Refusal {
-    fn from(invalid: Invalid) -> Self {
-        Self::Invalid(invalid)
     }
 }
 
@@ -351,6 +336,21 @@ mod tests {
                 r#"{"error":"backend service error"}"#,
             ),
             (Refusal::Unsigned, 500, r#"{"error":"failed to sign response"}"#),
+            (
+                Refusal::StakeExhausted,
+                429,
+                r#"{"error":"session relay limit reached: claimable portion fully consumed"}"#,
+            ),
+            (
+                Refusal::MeterUnavailable,
+                503,
+                r#"{"error":"relay metering unavailable"}"#,
+            ),
+            (
+                Refusal::Simulation(NotAdmitted::Replay),
+                409,
+                r#"{"error":"simulation rejected: request already seen"}"#,
+            ),
         ];
         for (refusal, status, body) in table {
             assert_eq!(

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::{Drain, Horizon, horizon};
+use crate::meter::{self, Ledger, Meter, MeterMetrics};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
@@ -24,6 +25,7 @@ use crate::received::Reception;
 use crate::relay_log::{RelayLog, Travelling};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
+use crate::simulation::{Simulation, SimulationError};
 use crate::supplier_gate::SupplierGate;
 use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
@@ -81,6 +83,9 @@ pub enum RelayerError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A simulated identity cannot be used as configured.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
     /// The relay port's certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -128,6 +133,10 @@ impl Relayer {
     ) -> Result<RunningRelayer, RelayerError> {
         let metrics = Metrics::register(&deps.registry)?;
         let services = Services::new(config, &metrics)?;
+        let simulation = Simulation::new(&config.simulation, deps.store.clone(), &deps.registry)?;
+        let meter_metrics = MeterMetrics::register(&deps.registry)?;
+        let meter = Meter::new(config, deps.chain.clone(), deps.store.clone(), meter_metrics);
+        let (meter, ledger) = meter.unzip();
         let tls = config.tls.as_ref().map(TlsPort::load).transpose()?.map(Arc::new);
         let address = config.listen_addr.to_string();
         let failed = |source| RelayerError::Listen {
@@ -149,6 +158,13 @@ impl Relayer {
         if tokio::time::timeout(FIRST_REGISTRY_READ, gate.refresh()).await.is_err() {
             tracing::warn!("supplier registry not read yet: suppliers with loaded keys are served");
         }
+        if let Some(meter) = &meter
+            && tokio::time::timeout(FIRST_REGISTRY_READ, meter.read_factors())
+                .await
+                .is_err()
+        {
+            tracing::warn!("service factors not read yet: applications are limited by their stake alone");
+        }
         let give_up = CancellationToken::new();
         let pipeline = Arc::new(Pipeline {
             reception: Reception {
@@ -159,7 +175,8 @@ impl Relayer {
                 metrics: metrics.clone(),
             },
             outbox: Outbox::new(publisher.clone(), log.clone()),
-            verifier: Verifier::new(deps.chain.clone(), metrics.clone()),
+            verifier: Verifier::new(deps.chain.clone(), meter.clone(), metrics.clone()),
+            simulation,
             feed: deps.feed.clone(),
             metrics: metrics.clone(),
             afterwards: TaskTracker::new(),
@@ -181,6 +198,7 @@ impl Relayer {
             marks,
             publisher,
             log,
+            metering: meter.zip(ledger),
             publishing,
             end_publisher,
             give_up,
@@ -205,6 +223,7 @@ struct Run {
     marks: Watermarks,
     publisher: RelayPublisher<Travelling>,
     log: Option<Arc<RelayLog>>,
+    metering: Option<(Arc<Meter>, Ledger)>,
     publishing: JoinHandle<()>,
     end_publisher: CancellationToken,
     give_up: CancellationToken,
@@ -221,6 +240,7 @@ impl Run {
             marks,
             publisher,
             log,
+            metering,
             publishing,
             end_publisher,
             give_up,
@@ -245,6 +265,13 @@ impl Run {
             logging.spawn(log.clone().replay(publisher, marks.drain.clone(), end_log.clone()));
             logging.spawn(log.clone().sync(end_log.clone()));
         }
+        // Kept until the last relay is charged.
+        let end_ledger = CancellationToken::new();
+        let mut accounting = JoinSet::new();
+        if let Some((meter, ledger)) = metering {
+            helpers.spawn(meter::keep(meter, pipeline.feed.clone(), cancel.clone()));
+            accounting.spawn(ledger.run(end_ledger.clone()));
+        }
         // Written until the last relay is in Redis.
         let end_marks = CancellationToken::new();
         let store = marks.store.clone();
@@ -265,6 +292,8 @@ impl Run {
         }
         end_log.cancel();
         while logging.join_next().await.is_some() {}
+        end_ledger.cancel();
+        while accounting.join_next().await.is_some() {}
         end_publisher.cancel();
         if let Err(error) = publishing.await {
             tracing::error!(%error, "the publisher ended badly");

@@ -26,9 +26,11 @@ use crate::grpc::{self, CallBody, Calls};
 use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
 use crate::received::Carrier;
+use crate::refusal::Refusal;
 use crate::stall::StallLimited;
 use crate::stream::{ServedStream, SignedStream};
 use crate::tls_port::TlsPort;
+use crate::untaken::{Untaken, Watched};
 use crate::websocket::{self, Sockets};
 use crate::{compression, health};
 
@@ -49,6 +51,8 @@ pub(crate) struct Server {
     pipeline: Arc<Pipeline>,
     inbound: InboundConfig,
     body_time: BodyTime,
+    /// How long a gateway may take for an answer over HTTP/2.
+    answer_time: Duration,
     compression: ResponseCompressionConfig,
     over_http1: IntCounter,
     over_http2: IntCounter,
@@ -72,6 +76,7 @@ impl Server {
             pipeline,
             inbound: config.inbound.clone(),
             body_time,
+            answer_time: config.longest_request_timeout() + config.inbound.stall_timeout,
             compression: config.response_compression.clone(),
             over_http1,
             over_http2,
@@ -147,14 +152,27 @@ impl Server {
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .max_header_list_size(HEAD_BYTES as u32)
             .keep_alive_interval(idle_timeout);
-        let service = service_fn(|request| {
-            let server = self.clone();
-            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        let untaken = Arc::new(Untaken::default());
+        let service = service_fn(|request: Request<Incoming>| {
+            let (server, untaken) = (self.clone(), untaken.clone());
+            let is_http2 = request.version() == Version::HTTP_2;
+            async move {
+                let answer = server.answer(request).await;
+                // Streams have a time of their own, and over HTTP/1.1 a write would wait.
+                let lasts = match answer.body() {
+                    Either::Left(_) => false,
+                    Either::Right(Either::Left(_)) => true,
+                    Either::Right(Either::Right(call)) => call.lasts(),
+                };
+                let untaken = (is_http2 && !lasts).then_some(untaken);
+                Ok::<_, Infallible>(answer.map(|body| Watched::new(body, untaken.as_ref())))
+            }
         });
         let socket = TokioIo::new(StallLimited::new(socket, idle_timeout, stall_timeout));
         let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = untaken.overdue(self.answer_time) => Err("an answer was not taken".into()),
             () = cancel.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
@@ -200,6 +218,10 @@ impl Server {
         // Any method and any path is a relay: what counts is the body.
         let is_http2 = request.version() == Version::HTTP_2;
         if is_http2 { &self.over_http2 } else { &self.over_http1 }.inc();
+        if self.pipeline.is_full() {
+            self.pipeline.count_refusal(UNKNOWN, UNKNOWN, &Refusal::Overloaded);
+            return Refusal::Overloaded.response().map(Either::Left);
+        }
         let (head, incoming) = request.into_parts();
         let limit = self.pipeline.reception.services.body_limit;
         let served = match body::read(incoming, limit, self.body_time).await {
@@ -217,6 +239,7 @@ impl Server {
         match served {
             Ok(Served::Whole(wire)) => self.success(&head.headers, wire).await.map(Either::Left),
             Ok(Served::Stream(stream)) => streamed(stream, is_http2),
+            Ok(Served::Simulated(wire)) => simulated(wire).map(Either::Left),
             Err(refusal) => {
                 tracing::debug!(?refusal, "relay refused");
                 refusal.response().map(Either::Left)
@@ -241,6 +264,14 @@ impl Server {
         }
         response
     }
+}
+
+/// What a simulated relay gets: never compressed, always called JSON, as by the peer.
+fn simulated(wire: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(wire));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 /// A stream's head is the backend's. Over HTTP/1.1 its connection ends with it, as the peer's does.

@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::BackendError;
 use crate::metrics::{Metrics, RelayMetrics};
+use crate::overload::{Load, Place};
 use crate::pool::{self, Backends};
+use crate::refusal::{Refusal, Unavailable};
 use crate::rpc_type;
 
 /// One service.
@@ -24,6 +26,8 @@ pub(crate) struct Service {
     /// Largest request, in bytes.
     pub body_limit: usize,
     pub default_type: RpcType,
+    /// Its relays that are worked on.
+    load: Arc<Load>,
     /// Types that stand in for others, first choice first.
     fallbacks: Vec<RpcType>,
     routes: [Option<Route>; rpc_type::ALL.len()],
@@ -41,6 +45,14 @@ impl Service {
     /// The route of a type; there is no falling back on another.
     pub fn route(&self, kind: RpcType) -> Option<&Route> {
         self.routes[rpc_type::index(kind)].as_ref()
+    }
+
+    /// A place for one relay among those that are worked on.
+    pub fn enter(&self) -> Result<Place, Refusal> {
+        self.load.enter().ok_or_else(|| Refusal::Unavailable {
+            service: self.id.as_str().to_owned(),
+            reason: Unavailable::Overloaded,
+        })
     }
 
     /// The type whose backend serves relays of a type now: its own where that has an endpoint to ask, else the first
@@ -69,6 +81,8 @@ pub(crate) struct Services {
     by_id: HashMap<ServiceId, Arc<Service>>,
     /// Largest request that any service takes, in bytes.
     pub body_limit: usize,
+    /// The relays of all services that are worked on.
+    pub load: Arc<Load>,
 }
 
 /// A service whose backend cannot be used.
@@ -89,6 +103,8 @@ impl Services {
             .values()
             .map(|service| bytes(service.max_body_size_bytes));
         let body_limit = limits.fold(bytes(config.default_max_body_size_bytes), usize::max);
+        let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        let load = Load::new(count(config.max_relays_in_flight));
         let mut by_id = HashMap::new();
         for (id, service) in &config.services {
             let mut routes = [const { None }; rpc_type::ALL.len()];
@@ -112,12 +128,17 @@ impl Services {
                 mode: service.validation_mode,
                 body_limit: bytes(service.max_body_size_bytes),
                 default_type: service.default_backend,
+                load: load.part(count(service.max_relays_in_flight)),
                 fallbacks: service.fallback_backends.clone(),
                 routes,
             };
             by_id.insert(id.clone(), Arc::new(service));
         }
-        Ok(Self { by_id, body_limit })
+        Ok(Self {
+            by_id,
+            body_limit,
+            load,
+        })
     }
 
     /// Watches all endpoints until `cancel`, in tasks that end with `tasks`.

@@ -20,6 +20,8 @@ use pocket_query::{ChainClient, QueryError};
 use pocket_ring::PublicKey;
 
 use crate::headers::Parties;
+use crate::lookups::{Lookups, check_grid};
+use crate::meter::{Account, Holder, Meter};
 use crate::refusal::Invalid;
 
 /// Most contexts that are kept; the least used go first.
@@ -28,6 +30,10 @@ const CONTEXTS: u64 = 65_536;
 const IDLE: Duration = Duration::from_mins(30);
 /// How old a ring must be before it is read again for a stranger's sake.
 const RING_REFRESH: Duration = Duration::from_secs(15);
+/// A "no" is given again without a look for so long.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(2);
+/// Most refusals that are kept.
+const REFUSALS: u64 = 16_384;
 
 /// What a session and supplier fix.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ pub(crate) struct SessionContext {
     pub compute_units: ComputeUnits,
     /// What backends are told.
     pub parties: Parties,
+    /// What the application can still pay; `None` when nobody counts.
+    pub account: Option<Arc<Account>>,
     application: String,
     end: Height,
     ring: ArcSwap<Ring>,
@@ -54,6 +62,13 @@ pub(crate) struct Ring {
     /// Whether one of them is the key whose private half everybody knows.
     pub has_placeholder: bool,
     read_at: Instant,
+}
+
+impl Ring {
+    /// Whether it is not worth reading again.
+    pub fn is_fresh(&self) -> bool {
+        self.read_at.elapsed() < RING_REFRESH
+    }
 }
 
 /// A context's name. The session's id alone proves nothing about the other fields of a header, so all of them count.
@@ -118,14 +133,28 @@ impl Equivalent<Key> for KeyRef<'_> {
 pub(crate) struct SessionContexts {
     chain: ChainClient,
     cache: Cache<Key, Arc<SessionContext>>,
+    refused: Cache<Key, Invalid>,
+    lookups: Arc<Lookups>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl SessionContexts {
-    pub fn new(chain: ChainClient) -> Self {
+    pub fn new(chain: ChainClient, meter: Option<Arc<Meter>>) -> Self {
         Self {
             chain,
             cache: Cache::builder().max_capacity(CONTEXTS).time_to_idle(IDLE).build(),
+            refused: Cache::builder()
+                .max_capacity(REFUSALS)
+                .time_to_live(REFUSAL_HOLDS)
+                .build(),
+            lookups: Arc::new(Lookups::new()),
+            meter,
         }
+    }
+
+    /// The context of a request, if a relay of its session was there before.
+    pub async fn known(&self, request: &RelayRequest, header: &SessionHeader) -> Option<Arc<SessionContext>> {
+        self.cache.get(&KeyRef::of(header, supplier_of(request))).await
     }
 
     /// The context of a request whose header is well-formed and plausible. Requests that come while it is being
@@ -136,30 +165,64 @@ impl SessionContexts {
         header: &SessionHeader,
         current: Height,
     ) -> Result<Arc<SessionContext>, Invalid> {
-        let supplier = request.meta.as_ref().map_or("", |meta| &meta.supplier_operator_address);
-        if let Some(known) = self.cache.get(&KeyRef::of(header, supplier)).await {
+        let supplier = supplier_of(request);
+        let name = KeyRef::of(header, supplier);
+        if let Some(known) = self.cache.get(&name).await {
             return Ok(known);
+        }
+        if let Some(refused) = self.refused.get(&name).await {
+            return Err(refused);
         }
         let key = Key {
             header: header.clone(),
             supplier: supplier.to_owned(),
         };
         // Boxed: every relay's future would have to be as large as this rare one.
-        let fetched = Box::pin(self.cache.try_get_with(key, async {
-            fetch(&self.chain, header, supplier, current).await.map(Arc::new)
-        }));
+        let fetched = Box::pin(self.cache.try_get_with(key, self.look_up(header, supplier, current)));
         fetched.await.map_err(|invalid| (*invalid).clone())
     }
 
-    /// The context's ring, read again if what is known of it may be old; `None` when it is not.
+    async fn look_up(
+        &self,
+        header: &SessionHeader,
+        supplier: &str,
+        current: Height,
+    ) -> Result<Arc<SessionContext>, Invalid> {
+        check_grid(&self.chain, header, current).await?;
+        let lookup = self.lookups.begin(header);
+        let lookup = lookup.ok_or_else(|| Invalid::LookupsSpent(header.service_id.clone()))?;
+        match fetch(&self.chain, self.meter.as_deref(), header, supplier, current).await {
+            Ok(context) => {
+                lookup.succeeded(header);
+                Ok(Arc::new(context))
+            }
+            Err(invalid) => {
+                if !matches!(invalid, Invalid::ChainUnavailable(_)) {
+                    let key = Key {
+                        header: header.clone(),
+                        supplier: supplier.to_owned(),
+                    };
+                    self.refused.insert(key, invalid.clone()).await;
+                }
+                Err(invalid)
+            }
+        }
+    }
+
+    /// The context's ring, read again if what is known of it may be old; `None` when it is not. Strangers may come as
+    /// many as they like: the chain client asks for an application's record once in a while.
     pub async fn newer_ring(&self, context: &SessionContext) -> Result<Option<Arc<Ring>>, Invalid> {
-        if context.ring.load().read_at.elapsed() < RING_REFRESH {
+        if context.ring.load().is_fresh() {
             return Ok(None);
         }
         let ring = Arc::new(Box::pin(fetch_ring(&self.chain, &context.application, context.end)).await?);
         context.ring.store(ring.clone());
         Ok(Some(ring))
     }
+}
+
+fn supplier_of(request: &RelayRequest) -> &str {
+    request.meta.as_ref().map_or("", |meta| &meta.supplier_operator_address)
 }
 
 impl SessionContext {
@@ -172,6 +235,7 @@ impl SessionContext {
 /// Everything about a session that the chain knows, and whether the header agrees (spec `relay.md` §6.3, steps 4 to 7).
 async fn fetch(
     chain: &ChainClient,
+    meter: Option<&Meter>,
     header: &SessionHeader,
     supplier: &str,
     current: Height,
@@ -221,11 +285,27 @@ async fn fetch(
         fetch_ring(chain, &header.application_address, end),
     )?;
     let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Invalid::HeaderMismatch("service_id"));
+    let windows = Windows::of(&params, end);
+    let account = match meter {
+        Some(meter) => {
+            let holder = Holder {
+                session: header.session_id.clone(),
+                supplier: supplier.to_owned(),
+                application: header.application_address.clone(),
+                service: service.parse().map_err(|_| Invalid::HeaderMismatch("service_id"))?,
+                start,
+                end,
+                claim_open: windows.claim_open,
+            };
+            Some(meter.open(holder, current).await)
+        }
+        None => None,
+    };
     Ok(SessionContext {
         supplier: supplier
             .parse()
             .map_err(|_| Invalid::SupplierNotInSession(supplier.to_owned()))?,
-        windows: Windows::of(&params, end),
+        windows,
         target,
         // The chain counts at least one for a service that says nothing.
         compute_units: ComputeUnits(compute_units.0.max(1)),
@@ -234,6 +314,7 @@ async fn fetch(
             service: text(service)?,
             application: text(&header.application_address)?,
         },
+        account,
         application: header.application_address.clone(),
         end,
         ring: ArcSwap::from_pointee(ring),

@@ -22,12 +22,13 @@ use crate::backend::{BackendAnswer, BackendStream};
 use crate::batches::{Batches, StreamBroken};
 use crate::envelope;
 use crate::headers::remove_hop_by_hop;
+use crate::meter::ChargedRelay;
 use crate::metrics::observe;
 use crate::outbox::PublishSlot;
 use crate::pipeline::Pipeline;
 use crate::received::ReceivedRelay;
 use crate::refusal::Refusal;
-use crate::verify::VerifiedRelay;
+use crate::simulation::Trial;
 
 /// Stands after every batch, the last one too.
 const DELIMITER: Bytes = Bytes::from_static(b"||POKT_STREAM||");
@@ -46,17 +47,19 @@ pub(crate) struct ServedStream {
 
 /// A relay that is being answered.
 pub(crate) enum Answering {
-    /// Of an eager service.
-    Verified(VerifiedRelay),
+    /// Verified and charged already.
+    Charged(ChargedRelay),
     /// Of an optimistic service: verified once it is answered.
     Trusted(ReceivedRelay),
+    /// Simulated: counted apart and not mined.
+    Simulated(ReceivedRelay, Trial),
 }
 
 impl Answering {
     fn relay(&self) -> &ReceivedRelay {
         match self {
-            Self::Verified(verified) => &verified.relay,
-            Self::Trusted(relay) => relay,
+            Self::Charged(charged) => &charged.verified.relay,
+            Self::Trusted(relay) | Self::Simulated(relay, _) => relay,
         }
     }
 }
@@ -152,6 +155,7 @@ impl Running {
         };
         let service = self.relay.relay().service.clone();
         let metrics = self.pipeline.metrics.clone();
+        let is_simulated = matches!(self.relay, Answering::Simulated(..));
         let ended = match transferred {
             Ok(()) => self.complete().await,
             Err(broken) => {
@@ -162,8 +166,10 @@ impl Running {
         };
         if let Err(broken) = ended {
             tracing::debug!(%broken, service = service.id.as_str(), "stream not complete: relay dropped");
-            let labels = [service.id.as_str(), broken.label()];
-            metrics.dropped.with_label_values(&labels).inc();
+            if !is_simulated {
+                let labels = [service.id.as_str(), broken.label()];
+                metrics.dropped.with_label_values(&labels).inc();
+            }
             // Fails when a batch still waits or nobody listens; the body breaks off all the same.
             let _ = to_client.try_send(Piece::Broken(broken));
         }
@@ -210,18 +216,24 @@ impl Running {
     async fn complete(self) -> Result<(), StreamBroken> {
         let relay = self.relay.relay();
         let signed = sign_stream(relay.header(), self.hash.finalize().into(), &self.key);
-        if let Some(route) = relay.service.route(relay.kind) {
+        if let Some(route) = relay.service.route(relay.kind)
+            && !matches!(self.relay, Answering::Simulated(..))
+        {
             let labels = [relay.service.id.as_str(), relay.kind.as_str(), self.status.as_str()];
             self.pipeline.metrics.served.with_label_values(&labels).inc();
             route.metrics.response_size.observe(self.size as f64);
             observe(&route.metrics.relay_latency, self.started.elapsed());
         }
         match self.relay {
-            Answering::Verified(verified) => {
-                let (answered, _) = AnsweredRelay::of(verified, signed, self.slot);
+            Answering::Charged(charged) => {
+                let (answered, _) = AnsweredRelay::of(charged, signed, self.slot);
                 if !self.pipeline.mine(answered) {
                     return Err(StreamBroken::PublisherEnded);
                 }
+                let _ = self.to_client.try_send(Piece::End);
+            }
+            Answering::Simulated(_, trial) => {
+                trial.succeeded();
                 let _ = self.to_client.try_send(Piece::End);
             }
             Answering::Trusted(relay) => {

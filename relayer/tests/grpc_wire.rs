@@ -2,15 +2,19 @@
 
 mod common;
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use common::World;
 use common::client::{self, Reply, verified};
-use common::grpc::{call, channel, framed, world};
+use common::grpc::{GrpcBackend, call, channel, framed, world};
+use common::{World, WorldConfig};
 use futures::StreamExt as _;
 use http::{Method, Request};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -189,6 +193,49 @@ async fn health_is_told_for_the_process_and_for_each_service_and_ends_with_it() 
         ServingStatus::NotServing
     );
     assert!(watched.next().await.is_none());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn one_who_watches_health_is_not_taken_for_one_who_takes_no_answer() {
+    let backend = GrpcBackend::start().await;
+    let mut world = World::with(WorldConfig {
+        grpc: Some(backend.url.clone()),
+        top_level: "inbound: {stall_timeout_seconds: 1}
+default_request_timeout_seconds: 1
+timeout_profiles: {fast: {}}"
+            .to_owned(),
+        ..WorldConfig::default()
+    })
+    .await;
+    let mut health = HealthClient::new(channel(&world).await);
+    let service = "svc-http".to_owned();
+    let mut watched = health.watch(HealthCheckRequest { service }).await.unwrap().into_inner();
+    assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
+
+    // Another comes later, takes no answer, and is cut off for it.
+    let large = call(&world.relay().await, "Large", b"").bytes();
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .http2_initial_stream_window_size(1000)
+        .build_http();
+    let request = Request::post(format!("{}{PATH}", world.url()))
+        .header("content-type", "application/grpc")
+        .header("rpc-type", "1")
+        .body(Full::new(framed(&large)))
+        .unwrap();
+    let untaken = client.request(request).await.unwrap();
+    while world.gauge("ha_relayer_active_connections") > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(untaken.into_body().collect().await.is_err());
+
+    // The first is told what happens still.
+    assert_eq!(world.published("supplier1").await.len(), 1);
+    assert_eq!(
+        watched.next().await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
     world.end().await;
 }
 

@@ -9,7 +9,9 @@ use common::backend::Backend;
 use common::raw::{RawGateway, reset};
 use common::{World, WorldConfig, client};
 use http::Request;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use tokio::io::AsyncReadExt as _;
 
 const RECEIVED: &str = "ha_relayer_relays_received_total";
@@ -120,9 +122,7 @@ async fn huge_head_over_http2_is_refused() {
     for number in 0..200 {
         request = request.header(format!("x-large-{number}"), "x".repeat(10_000));
     }
-    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
-        .http2_only(true)
-        .build_http();
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
     let answer = client.request(request.body(Full::<Bytes>::default()).unwrap()).await;
     assert!(answer.map_or(true, |answer| answer.status() == 431));
     assert_eq!(world.counted(RECEIVED, &[]), 0);
@@ -237,6 +237,28 @@ async fn gateway_that_takes_no_answer_is_cut_off() {
     assert!(answered < sent, "the gateway's buffers took all {answered}");
     client::verified(&world.relay().await.send(&world.url()).await.body, "supplier1");
     assert_eq!(world.published("supplier1").await.len(), answered + 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn gateway_that_keeps_its_window_shut_is_cut_off() {
+    let mut world = impatient().await;
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .http2_initial_stream_window_size(1000)
+        .build_http();
+    let request = Request::post(world.url())
+        .body(Full::new(world.relay().await.to("POST", "/large").bytes()))
+        .unwrap();
+    // The head has come. What fits the window too, and the rest waits for more.
+    let answer = client.request(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    while world.gauge("ha_relayer_active_connections") > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(answer.into_body().collect().await.is_err());
+    world.relay().await.send(&world.url()).await.answer("supplier1");
+    assert_eq!(world.published("supplier1").await.len(), 2);
     world.end().await;
 }
 

@@ -172,13 +172,39 @@ async fn optimistic_relay_is_answered_and_then_verified_and_mined() {
 }
 
 #[tokio::test]
-async fn optimistic_relay_that_is_not_believed_is_answered_but_not_mined() {
+async fn optimistic_service_verifies_the_first_relay_of_a_session_before_it_asks_the_backend() {
     let mut world = World::with_service("validation_mode: optimistic").await;
-    let mut relay = world.relay().await;
+    let forged = world.relay().await.forged();
+    assert_eq!(forged.send(&world.url()).await.status, 403);
+    assert!(world.backend.asked().is_empty());
+    assert!(world.published("supplier1").await.is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn stranger_is_refused_at_a_glance_also_by_an_optimistic_service() {
+    let mut world = World::with_service("validation_mode: optimistic").await;
+    let honest = world.relay().await;
+    honest.send(&world.url()).await.answer("supplier1");
+    let mut relay = honest.clone();
     relay.signer = "gateway9".to_owned();
     relay.ring = vec!["app1".to_owned(), "gateway9".to_owned()];
-    relay.send(&world.url()).await.answer("supplier1");
-    assert_eq!(world.published("supplier1").await.len(), 0);
+    assert_eq!(relay.send(&world.url()).await.status, 403);
+    assert_eq!(world.backend.asked().len(), 1);
+    let signature = [("reason", "signature")];
+    assert_eq!(world.counted("ha_relayer_validation_failures_total", &signature), 1);
+    assert_eq!(world.published("supplier1").await.len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn optimistic_relay_that_is_not_believed_is_answered_but_not_mined() {
+    let mut world = World::with_service("validation_mode: optimistic").await;
+    let honest = world.relay().await;
+    honest.send(&world.url()).await.answer("supplier1");
+    // Nothing is wrong with it at a glance.
+    honest.forged().send(&world.url()).await.answer("supplier1");
+    assert_eq!(world.published("supplier1").await.len(), 1);
     assert_eq!(
         world.counted("ha_relayer_relays_dropped_total", &[("reason", "validation_failed")]),
         1

@@ -169,6 +169,49 @@ impl Keys {
         self.fleet("relayer", &format!("watermark:{instance}"))
     }
 
+    /// What of a session's budget is spoken for: an integer, upokt (spec relay.md §6.6). The meter has a prefix of its
+    /// own in the relayer's configuration, `relay_meter.redis_key_prefix`.
+    pub fn meter_consumed(&self, prefix: &str, session: &str, supplier: &str) -> String {
+        format!("{prefix}:meter:{session}:{}:consumed", self.tag(supplier))
+    }
+
+    /// What a session's budget was computed from, JSON.
+    pub fn meter_record(&self, prefix: &str, session: &str, supplier: &str) -> String {
+        format!("{prefix}:meter:{session}:{}:meta", self.tag(supplier))
+    }
+
+    /// Channel on which relayers are told that a session's meter is done with.
+    pub fn meter_cleanup(&self, prefix: &str) -> String {
+        format!("{prefix}:meter:cleanup")
+    }
+
+    /// Set of the sessions that are metered.
+    pub fn meter_sessions(&self) -> String {
+        format!("{}:{}:active_sessions", self.namespace.base, self.namespace.meter)
+    }
+
+    /// Part of an application's stake that one session may use, JSON; of a service, or of all that have none.
+    pub fn service_factor(&self, service: Option<&str>) -> String {
+        let base = &self.namespace.base;
+        service.map_or_else(
+            || format!("{base}:service_factor:default"),
+            |service| format!("{base}:service_factor:service:{service}"),
+        )
+    }
+
+    /// Channel on which relayers are told that a factor changed.
+    pub fn service_factor_updates(&self) -> String {
+        format!(
+            "{}:{}:cache:service_factor:invalidate",
+            self.namespace.base, self.namespace.events
+        )
+    }
+
+    /// Mark of a simulated relay that was seen, by the hex SHA-256 of its signature.
+    pub fn simulated(&self, signature_hash: &str) -> String {
+        format!("{}:sim:replay:{signature_hash}", self.namespace.base)
+    }
+
     fn miner(&self, rest: &str) -> String {
         format!("{}:{}:{rest}", self.namespace.base, self.namespace.miner)
     }
@@ -221,6 +264,17 @@ mod tests {
         );
         assert_eq!(at(keys.supplier(supplier.as_str())), "ha:supplier:S");
         assert_eq!(keys.blocks(), "ha:events:blocks");
+        assert_eq!(keys.meter_consumed("ha", "5e55", "S"), "ha:meter:5e55:S:consumed");
+        assert_eq!(keys.meter_record("own", "5e55", "S"), "own:meter:5e55:S:meta");
+        assert_eq!(keys.meter_cleanup("ha"), "ha:meter:cleanup");
+        assert_eq!(keys.meter_sessions(), "ha:meter:active_sessions");
+        assert_eq!(keys.service_factor(None), "ha:service_factor:default");
+        assert_eq!(keys.service_factor(Some("eth")), "ha:service_factor:service:eth");
+        assert_eq!(
+            keys.service_factor_updates(),
+            "ha:events:cache:service_factor:invalidate"
+        );
+        assert_eq!(keys.simulated("ab"), "ha:sim:replay:ab");
     }
 
     #[test]
@@ -240,6 +294,8 @@ mod tests {
             keys.tree_stats(&supplier, &session),
             keys.supplier_lease(&supplier),
             keys.lease_epoch(&keys.supplier_lease(&supplier)),
+            keys.meter_consumed("ha", "5e55", supplier.as_str()),
+            keys.meter_record("ha", "5e55", supplier.as_str()),
         ];
         for key in of_supplier {
             assert_eq!(tag(&key), format!("{{{supplier}}}"), "{key}");

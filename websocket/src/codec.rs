@@ -11,7 +11,7 @@ use tokio_util::codec::{Decoder, Encoder};
 const CONTROL_BYTES: usize = 125;
 /// Room that is made for a frame at once; a larger one makes room as it comes, so that a claim alone costs nothing. A
 /// buffer that has grown beyond is not kept.
-const ROOM: usize = 64 << 10;
+pub const ROOM: usize = 64 << 10;
 
 /// The type of a message's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

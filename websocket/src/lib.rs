@@ -5,4 +5,4 @@
 
 mod codec;
 
-pub use codec::{FrameError, Kind, Message, MessageCodec, Role};
+pub use codec::{FrameError, Kind, Message, MessageCodec, ROOM, Role};

@@ -117,7 +117,7 @@ impl fmt::Display for OneReport {
             self.supplier,
             match self.pieces {
                 1 => "its signature and payload hash are".to_owned(),
-                pieces => format!("its signatures and payload hashes of {pieces} pieces are"),
+                pieces => format!("the signatures and payload hashes of its {pieces} pieces are"),
             }
         )?;
         let Self {

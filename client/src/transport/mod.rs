@@ -175,3 +175,6 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> RelayError {
     }
     RelayError::Connection(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use pocket_protocol::ServiceId;
 
 use super::backend::{BackendConfig, DefaultBackend, RpcType};
 use super::transport::{DEFAULT_TIMEOUT_PROFILE, PoolProfile, TimeoutProfile};
-use crate::codec::{Amount, Choice, List, Map, Named, Nested, Section, Text};
+use crate::codec::{Amount, Choice, Count, List, Map, Named, Nested, Section, Text};
 use crate::reader::Fields;
 use crate::suggest::nearest;
 
@@ -25,6 +25,8 @@ pub struct ServiceConfig {
     pub pool: PoolProfile,
     /// `max_body_size_bytes`, of requests and responses, or `default_max_body_size_bytes`.
     pub max_body_size_bytes: u64,
+    /// `max_relays_in_flight`: relays of the service that are worked on at a time; 5000. Ours, not the peer's.
+    pub max_relays_in_flight: u32,
     /// `default_backend`: for relays without `Rpc-Type`; `jsonrpc`, whether or not there is one.
     pub default_backend: RpcType,
     /// `fallback_backends`: the types that serve relays of another HTTP type while that has no backend or no healthy
@@ -53,6 +55,7 @@ pub(super) struct WrittenService {
     timeout_profile: Option<String>,
     pool_profile: Option<String>,
     max_body_size_bytes: Option<u64>,
+    max_relays_in_flight: u32,
     default_backend: RpcType,
     fallback_backends: Vec<RpcType>,
     backends: BTreeMap<RpcType, BackendConfig>,
@@ -67,6 +70,7 @@ impl Section for WrittenService {
             max_body_size_bytes: fields
                 .optional::<Amount>("max_body_size_bytes")
                 .filter(|bytes| *bytes > 0),
+            max_relays_in_flight: fields.or_if_zero::<Count>("max_relays_in_flight", 5000),
             default_backend: fields.or::<DefaultBackend>("default_backend", RpcType::JsonRpc),
             fallback_backends: fields.or::<List<Choice<RpcType>>>("fallback_backends", Vec::new()),
             backends: fields.required::<Map<RpcType, Nested<BackendConfig>>>("backends"),
@@ -142,6 +146,7 @@ impl WrittenService {
             pool: pool.clone(),
             pool_profile: self.pool_profile,
             max_body_size_bytes: self.max_body_size_bytes.unwrap_or(defaults.max_body_size_bytes),
+            max_relays_in_flight: self.max_relays_in_flight,
             default_backend: self.default_backend,
             fallback_backends: self.fallback_backends,
             backends: self.backends,

@@ -64,6 +64,7 @@ impl Grpc {
         request: &Request<Q>,
         query: impl FnOnce(View<'_>, &Q) -> Result<A, Status>,
     ) -> Result<Response<A>, Status> {
+        self.0.count_query();
         let height = requested_height(request.metadata())?;
         self.0.read(|chain| {
             let view = view(chain, height)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use pocket_store::BlockEvent;
+use pocket_store::{BlockEvent, ServiceFactors};
 use redis::aio::PubSub;
 
 use crate::world::World;
@@ -49,6 +49,24 @@ async fn leader_that_stops_gives_its_lease_back() {
         .await;
     miner.stop().await;
     assert_eq!(world.leader().await, None);
+}
+
+#[tokio::test]
+async fn leader_tells_relayers_the_service_factors() {
+    let world = World::new().await;
+    let factors = ServiceFactors {
+        default: Some(0.5),
+        by_service: [("svc-http".to_owned(), 2.0)].into(),
+    };
+    let of_leader = factors.clone();
+    let _miner = world.miner_with("leader", &["supplier1"], |settings| {
+        settings.service_factors = of_leader;
+    });
+    world
+        .until("the factors are told", || async {
+            world.store.service_factors(["svc-http"]).await.unwrap() == factors
+        })
+        .await;
 }
 
 async fn next(told: &mut PubSub) -> BlockEvent {

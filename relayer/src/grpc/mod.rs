@@ -42,10 +42,20 @@ const BACKEND_FAILED: u32 = 500;
 #[derive(Debug)]
 pub(crate) enum CallBody {
     Reply(Reply),
-    Boxed(BoxedBody),
+    /// A browser's.
+    Web(BoxedBody),
+    /// Of a service beside the relays', which may go on for as long as the client likes.
+    Lasting(BoxedBody),
 }
 
 type BoxedBody = UnsyncBoxBody<Bytes, Status>;
+
+impl CallBody {
+    /// Whether nobody can say when it should have been taken.
+    pub fn lasts(&self) -> bool {
+        matches!(self, Self::Lasting(_))
+    }
+}
 
 impl Body for CallBody {
     type Data = Bytes;
@@ -54,14 +64,14 @@ impl Body for CallBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self.get_mut() {
             Self::Reply(reply) => Pin::new(reply).poll_frame(context),
-            Self::Boxed(body) => Pin::new(body).poll_frame(context),
+            Self::Web(body) | Self::Lasting(body) => Pin::new(body).poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Reply(reply) => reply.is_end_stream(),
-            Self::Boxed(body) => body.is_end_stream(),
+            Self::Web(body) | Self::Lasting(body) => body.is_end_stream(),
         }
     }
 }
@@ -128,7 +138,7 @@ impl Calls {
     pub async fn answer(&self, form: Form, request: Request<Incoming>) -> Response<CallBody> {
         match form {
             Form::Native => self.answer_native(request).await,
-            Form::Web(form) => self.answer_web(form, request).await.map(CallBody::Boxed),
+            Form::Web(form) => self.answer_web(form, request).await,
         }
     }
 
@@ -149,7 +159,7 @@ impl Calls {
         self.dispatch(request.map(Input::Socket)).await
     }
 
-    async fn answer_web(&self, form: web::Form, request: Request<Incoming>) -> Response<BoxedBody> {
+    async fn answer_web(&self, form: web::Form, request: Request<Incoming>) -> Response<CallBody> {
         self.web.inc();
         let (mut head, incoming) = request.into_parts();
         let origin = head.headers.get(header::ORIGIN).cloned();
@@ -164,7 +174,9 @@ impl Calls {
             },
             Err(refusal) => self.unread(&refusal),
         };
-        web::respond(response, form, origin.as_ref())
+        let lasts = response.body().lasts();
+        let rewritten = web::respond(response, form, origin.as_ref());
+        rewritten.map(if lasts { CallBody::Lasting } else { CallBody::Web })
     }
 
     async fn dispatch(&self, request: Request<Input>) -> Response<CallBody> {
@@ -175,13 +187,16 @@ impl Calls {
             }
             path if path.starts_with(OFFERED) => {
                 let response = self.offered.call(request).await;
-                response.map(|body| CallBody::Boxed(body.boxed_unsync()))
+                response.map(|body| CallBody::Lasting(body.boxed_unsync()))
             }
             path => refused(Status::unimplemented(format!("unknown method: {path}"))),
         }
     }
 
     async fn send_relay(&self, metadata: &HeaderMap, input: Input) -> Response<CallBody> {
+        if self.pipeline.is_full() {
+            return self.unread(&Refusal::Overloaded);
+        }
         let encoding = match Encoding::of(metadata) {
             Ok(encoding) => encoding,
             Err(status) => {
@@ -194,7 +209,7 @@ impl Calls {
             Err(refusal) => return self.unread(&refusal),
         };
         match self.pipeline.serve(Carrier::Call(metadata), message.clone()).await {
-            Ok(Served::Whole(wire)) => replied(wire, encoding).await,
+            Ok(Served::Whole(wire) | Served::Simulated(wire)) => replied(wire, encoding).await,
             // A call has one answer, and the pipeline is told so.
             Ok(Served::Stream(_)) => refused(status::of(&Refusal::Unsigned)),
             Err(refusal) => {

@@ -18,6 +18,7 @@ pub(crate) fn of(refusal: &Refusal) -> Status {
         Refusal::BackendStatus(status) => {
             Status::unavailable(format!("backend service error: HTTP {}", status.as_u16()))
         }
+        Refusal::StakeExhausted => Status::resource_exhausted("relay rejected - stake limit exceeded"),
         other => Status::new(code(other.status()), other.to_string()),
     }
 }
@@ -27,6 +28,7 @@ fn code(status: StatusCode) -> Code {
         StatusCode::BAD_REQUEST => Code::InvalidArgument,
         StatusCode::FORBIDDEN => Code::PermissionDenied,
         StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::CONFLICT => Code::AlreadyExists,
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
         StatusCode::GATEWAY_TIMEOUT => Code::DeadlineExceeded,
@@ -48,6 +50,7 @@ pub(crate) fn backend_failure(refusal: &Refusal) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulation::NotAdmitted;
 
     #[test]
     fn statuses_are_the_specs() {
@@ -106,6 +109,16 @@ mod tests {
                 "backend service error: HTTP 504",
             ),
             (Refusal::Unsigned, Code::Internal, "failed to sign response"),
+            (
+                Refusal::StakeExhausted,
+                Code::ResourceExhausted,
+                "relay rejected - stake limit exceeded",
+            ),
+            (
+                Refusal::Simulation(NotAdmitted::Replay),
+                Code::AlreadyExists,
+                "simulation rejected: request already seen",
+            ),
         ];
         for (refusal, code, message) in table {
             let status = of(&refusal);

@@ -77,6 +77,14 @@ impl Backends {
         }
     }
 
+    /// Asks one endpoint once, and lets what comes of it say nothing about the endpoint: for simulated relays.
+    pub async fn ask_apart(&self, forward: Forward) -> Result<BackendReply, Refusal> {
+        let deadline = Instant::now() + self.request_timeout;
+        let picked = self.pool.pick(&Tried::default()).ok_or_else(|| self.none_left())?;
+        let answered = picked.endpoint().connection.ask(forward, deadline).await;
+        answered.map_err(|unanswered| unanswered.refusal)
+    }
+
     /// Asks a second endpoint when the first is slow, and takes what comes first. The other one is given up.
     async fn hedge(
         &self,

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use pocket_config::{RpcType, WebSocketConfig};
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_protocol::{Height, ServiceId};
+use pocket_websocket::Message;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::close::Close;
-use super::codec::Message;
 use super::leg::{Leg, Reader};
 use super::pace::Pace;
 use super::relays::session_expired;
@@ -34,6 +34,8 @@ struct End {
 pub(crate) struct Bridge {
     pipeline: Arc<Pipeline>,
     service: ServiceId,
+    /// The identity of simulated relays.
+    simulated: Option<Bytes>,
     /// The session that the handshake's signature named; else the first request names it.
     session: Option<SessionHeader>,
     /// From the gateway.
@@ -68,17 +70,22 @@ impl End {
     }
 }
 
+/// What a handshake told of its socket.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// By a signature that is right.
+    pub session: Option<SessionHeader>,
+    /// The identity of simulated relays.
+    pub simulated: Option<Bytes>,
+}
+
 impl Bridge {
-    pub fn new(
-        pipeline: Arc<Pipeline>,
-        service: ServiceId,
-        session: Option<SessionHeader>,
-        limits: &WebSocketConfig,
-    ) -> Self {
+    pub fn new(pipeline: Arc<Pipeline>, service: ServiceId, opened: Opened, limits: &WebSocketConfig) -> Self {
         Self {
             pipeline,
             service,
-            session,
+            session: opened.session,
+            simulated: opened.simulated,
             messages_per_second: limits.max_messages_per_second,
             latest: watch::Sender::new(None),
         }
@@ -145,15 +152,15 @@ impl Bridge {
                     reason: Unavailable::TooFast,
                 });
             }
-            let open = match self.pipeline.subscribe(&self.service, frame).await {
+            let open = match self.open(frame).await {
                 Ok(open) => Arc::new(open),
                 Err(refusal) => return self.refuse(&refusal),
             };
-            if self.with_session(|session| session != open.header()) == Some(true) {
+            if !open.is_simulated() && self.with_session(|session| session != open.header()) == Some(true) {
                 return self.refuse(&Refusal::Invalid(Invalid::HeaderMismatch("session of the socket")));
             }
             let payload = open.request.payload.clone();
-            let is_over = self.pipeline.height() > open.end;
+            let is_over = !open.is_simulated() && self.pipeline.height() > open.end;
             self.latest.send_replace(Some(open));
             if is_over {
                 return self.refuse(&Refusal::Invalid(Invalid::Expired));
@@ -204,7 +211,7 @@ impl Bridge {
     /// Waits for the first block after the socket's own session, whatever other sockets are open for.
     async fn session_end(&self) -> End {
         let mut latest = self.latest.subscribe();
-        if self.session.is_none() && latest.wait_for(Option::is_some).await.is_err() {
+        if self.simulated.is_some() || self.session.is_none() && latest.wait_for(Option::is_some).await.is_err() {
             return std::future::pending().await;
         }
         let end = self.with_session(|session| Height(session.session_end_block_height));
@@ -217,9 +224,24 @@ impl Bridge {
         End::expired(self.latest.borrow().as_deref())
     }
 
+    /// Believes a request. A socket is simulated from its handshake to its end, or not at all.
+    async fn open(&self, frame: Bytes) -> Result<Subscription, Refusal> {
+        match (&self.simulated, &self.pipeline.simulation) {
+            (Some(key_id), Some(simulation)) => {
+                let subscribed = self
+                    .pipeline
+                    .subscribe_simulated(simulation, key_id, &self.service, frame);
+                subscribed.await
+            }
+            _ => self.pipeline.subscribe(&self.service, frame).await,
+        }
+    }
+
     fn refuse(&self, refusal: &Refusal) -> End {
-        let kind = RpcType::WebSocket.as_str();
-        self.pipeline.count_refusal(self.service.as_str(), kind, refusal);
+        if self.simulated.is_none() {
+            let kind = RpcType::WebSocket.as_str();
+            self.pipeline.count_refusal(self.service.as_str(), kind, refusal);
+        }
         if *refusal == Refusal::Invalid(Invalid::Expired) {
             return End::expired(self.latest.borrow().as_deref());
         }

@@ -82,7 +82,12 @@ impl Close {
     pub fn refusing(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Invalid(Invalid::Expired) => Self::new(Self::SESSION_EXPIRED, "session expired"),
+            Refusal::StakeExhausted => Self::new(Self::STAKE_LIMIT, "stake limit exceeded"),
+            Refusal::Simulation(why) if why.passes_soon() => Self::new(Self::TRY_LATER, "simulation rejected"),
+            Refusal::Simulation(_) => Self::new(Self::NOT_BELIEVED, "simulation rejected"),
             Refusal::Unavailable { .. }
+            | Refusal::Overloaded
+            | Refusal::MeterUnavailable
             | Refusal::SupplierStateUnknown
             | Refusal::Invalid(Invalid::ChainUnavailable(_)) => Self::new(Self::TRY_LATER, "try again later"),
             Refusal::BodyTooLarge | Refusal::BodyTooLargeForService | Refusal::BackendAnswerTooLarge => {

@@ -153,6 +153,7 @@ async fn receive(pipeline: &Pipeline, service: &Arc<Service>, request: RelayRequ
     let header = meta.session_header.as_ref().ok_or(Refusal::Undecodable)?;
     let supplier = meta.supplier_operator_address.as_str();
     let reception = &pipeline.reception;
+    let place = service.enter()?;
     let signing_key = reception.keys.get(supplier);
     let gate = reception
         .gate
@@ -170,5 +171,6 @@ async fn receive(pipeline: &Pipeline, service: &Arc<Service>, request: RelayRequ
         signing_key,
         arrival,
         in_flight,
+        place: Some(place),
     })
 }

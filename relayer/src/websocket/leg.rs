@@ -5,6 +5,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use pocket_config::WebSocketConfig;
+use pocket_websocket::{FrameError, Kind, Message, MessageCodec, ROOM, Role};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
@@ -13,7 +14,6 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::close::Close;
-use super::codec::{FrameError, Kind, Message, MessageCodec, ROOM, Role};
 
 /// How long a peer may take to hang up after our close frame. A socket that is dropped with unread bytes is reset,
 /// and the peer may never see the close frame.

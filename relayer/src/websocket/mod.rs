@@ -2,7 +2,6 @@
 
 mod bridge;
 mod close;
-mod codec;
 mod handshake;
 mod leg;
 mod pace;
@@ -16,16 +15,16 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use pocket_config::{RpcType, WebSocketConfig};
-use pocket_proto::pocket::session::SessionHeader;
+use pocket_websocket::Role;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::headers::{SERVICE, SUPPLIER};
 use crate::pipeline::Pipeline;
 use crate::service::Service;
-use bridge::Bridge;
+use crate::simulation::Simulation;
+use bridge::{Bridge, Opened};
 use close::Close;
-use codec::Role;
 use handshake::SUPPLIER_HEADER;
 use leg::Leg;
 
@@ -61,18 +60,24 @@ impl Sockets {
             Err(refused) => return refused,
         };
         let headers = request.headers();
-        let signature = handshake::verify(pipeline, &service, headers, self.limits.handshake_signature);
-        let session = match signature.await {
-            Ok(session) => session,
-            Err(refusal) => {
-                pipeline.count_refusal(service.id.as_str(), RpcType::WebSocket.as_str(), &refusal);
-                return refusal.response();
+        let simulated = pipeline.simulation.as_ref().and_then(|_| Simulation::asked(headers));
+        let session = if simulated.is_some() {
+            // Its session is not on chain; each of its frames is verified.
+            None
+        } else {
+            let signature = handshake::verify(pipeline, &service, headers, self.limits.handshake_signature);
+            match signature.await {
+                Ok(session) => session,
+                Err(refusal) => {
+                    pipeline.count_refusal(service.id.as_str(), RpcType::WebSocket.as_str(), &refusal);
+                    return refusal.response();
+                }
             }
         };
         let opening = Opening {
             pipeline: pipeline.clone(),
             service,
-            session,
+            opened: Opened { session, simulated },
             supplier: headers.get(SUPPLIER_HEADER).cloned(),
             limits: self.limits.clone(),
         };
@@ -96,8 +101,7 @@ fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
 struct Opening {
     pipeline: Arc<Pipeline>,
     service: Arc<Service>,
-    /// Told by a handshake whose signature is right.
-    session: Option<SessionHeader>,
+    opened: Opened,
     supplier: Option<HeaderValue>,
     limits: Arc<WebSocketConfig>,
 }
@@ -118,7 +122,7 @@ impl Opening {
         match route.backends.open_socket(headers).await {
             Ok(socket) => {
                 let backend = Leg::new(socket, Role::Client, &self.limits);
-                let bridge = Bridge::new(pipeline, service.id.clone(), self.session, &self.limits);
+                let bridge = Bridge::new(pipeline, service.id.clone(), self.opened, &self.limits);
                 bridge.run(gateway, backend, &cancel).await;
             }
             Err(refusal) => {

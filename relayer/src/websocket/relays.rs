@@ -8,7 +8,7 @@ use pocket_protocol::ServiceId;
 use crate::answer::{AnsweredRelay, sign};
 use crate::error_response::sign_error;
 use crate::pipeline::{Pipeline, publisher_full};
-use crate::refusal::{Invalid, Refusal};
+use crate::refusal::Refusal;
 use crate::verify::Subscription;
 
 /// How long a full queue to Redis holds a socket back. Its backend is not read meanwhile, so nothing piles up; a
@@ -20,22 +20,26 @@ impl Pipeline {
     pub async fn subscribe(&self, service: &ServiceId, frame: Bytes) -> Result<Subscription, Refusal> {
         let relay = self.reception.receive_frame(service, frame, self.height()).await?;
         let verified = self.verify(relay).await.map_err(|failed| failed.1)?;
-        verified.into_subscription().ok_or(Refusal::Unsigned)
+        verified.charge().await?.into_subscription().ok_or(Refusal::Unsigned)
     }
 
-    /// Signs and mines one answer, as soon as the queue to Redis has a place. `None` for an empty one, which nobody can
-    /// sign. Dropped while it waits, it has done nothing.
+    /// Charges, signs and mines one answer, as soon as the queue to Redis has a place. `None` for an empty one, which
+    /// nobody can sign. Dropped while it waits, it has done nothing.
     pub async fn answer_subscription(&self, open: &Subscription, payload: Bytes) -> Result<Option<Bytes>, Refusal> {
         if payload.is_empty() {
             return Ok(None);
         }
+        if open.is_simulated() {
+            let signed = sign(open.header(), payload, &open.signing_key).ok_or(Refusal::Unsigned)?;
+            open.simulation_was_answered();
+            return Ok(Some(signed.wire));
+        }
         let slot = tokio::time::timeout(HOLD_BACK, self.outbox.reserve());
         let slot = slot.await.map_err(|_| publisher_full(&open.service))?;
         // After the wait: nothing below waits, and a session is not kept open by a full queue.
-        let in_flight = self.reception.drain.enter(open.end).ok_or(Invalid::Expired)?;
+        let relay = open.relay(self.height(), &self.reception.drain).await?;
         let signed = sign(open.header(), payload, &open.signing_key).ok_or(Refusal::Unsigned)?;
-        let relay = open.relay(self.height(), in_flight);
-        let metrics = &relay.relay.route().metrics;
+        let metrics = &relay.verified.relay.route().metrics;
         metrics.served_ok.inc();
         metrics.response_size.observe(signed.wire.len() as f64);
         let (answered, wire) = AnsweredRelay::of(relay, signed, slot);

@@ -25,6 +25,8 @@ pub struct Relay {
     pub ring: Vec<String>,
     pub envelope: PokthttpRequest,
     pub outer: Vec<(&'static str, String)>,
+    /// Signed by the right keys, but not this request.
+    pub is_forged: bool,
 }
 
 impl Relay {
@@ -45,6 +47,7 @@ impl Relay {
                 body_bz: Bytes::from_static(QUESTION),
             },
             outer: Vec::new(),
+            is_forged: false,
         }
     }
 
@@ -52,6 +55,11 @@ impl Relay {
     pub fn to(mut self, method: &str, url: &str) -> Self {
         method.clone_into(&mut self.envelope.method);
         url.clone_into(&mut self.envelope.url);
+        self
+    }
+
+    pub fn forged(mut self) -> Self {
+        self.is_forged = true;
         self
     }
 
@@ -81,7 +89,9 @@ impl Relay {
             .map(|name| PublicKey::parse(&Actor::named(name).public_key).unwrap())
             .collect();
         let signer = PrivateKey::parse(&Actor::named(&self.signer).private_key).unwrap();
-        let signature = sign(&request_signable_hash(&request), &signer, &ring, &mut rand::rng()).unwrap();
+        let mut message = request_signable_hash(&request);
+        message[0] ^= u8::from(self.is_forged);
+        let signature = sign(&message, &signer, &ring, &mut rand::rng()).unwrap();
         if let Some(meta) = &mut request.meta {
             meta.signature = signature.to_bytes().into();
         }

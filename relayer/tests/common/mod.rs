@@ -51,6 +51,8 @@ pub struct WorldConfig {
     pub publisher: PublisherConfig,
     /// Redis writes to disk before it answers, and so has everything again after a restart.
     pub redis_persists: bool,
+    /// Keys and values that Redis has before the relayer starts.
+    pub in_redis: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for WorldConfig {
@@ -70,6 +72,7 @@ impl Default for WorldConfig {
                 ..PublisherConfig::default()
             },
             redis_persists: false,
+            in_redis: Vec::new(),
         }
     }
 }
@@ -118,6 +121,9 @@ impl World {
         .unwrap();
         devnet.advance_to(3);
         let redis = PrivateRedis::start(folder.path(), config.redis_persists).await.unwrap();
+        for (key, value) in &config.in_redis {
+            watched::ask::<String>(&redis, &["SET", key, value]).await;
+        }
         let backend = Backend::start().await;
 
         let (rpc_url, grpc_url) = if config.chain_is_away {
@@ -230,6 +236,27 @@ impl World {
             relayer.shutdown().await;
         }
         watched::stream(self.redis.as_ref().unwrap(), &self.store, supplier).await
+    }
+
+    /// Another relayer of the same fleet: its own process but for chain client and block feed.
+    pub async fn another(&self) -> (RunningRelayer, String) {
+        let deps = Deps {
+            chain: self.chain.clone(),
+            feed: self.feed.clone(),
+            store: self.store.clone(),
+            keys: KeySet::from_iter([1, 2].map(|n| key(&format!("supplier{n}")))),
+            registry: Registry::new(),
+            publisher: PublisherConfig::default(),
+        };
+        let config = RelayerConfig::from_str("relayer.yaml", &self.yaml).unwrap();
+        let relayer = Relayer::start(&config, deps, self.stop.child_token()).await.unwrap();
+        let url = format!("http://{}", relayer.local_addr());
+        (relayer, url)
+    }
+
+    /// What Redis answers to a command.
+    pub async fn redis<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        watched::ask(self.redis.as_ref().unwrap(), words).await
     }
 
     /// Kills Redis; what it held is gone.

@@ -86,7 +86,11 @@ impl StreamReply {
     /// Sends a relay and waits for the head of its answer.
     pub async fn open(url: &str, relay: &Relay, http2: bool) -> Self {
         let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
-        let request = Request::post(url).body(Full::new(relay.bytes())).unwrap();
+        let mut request = Request::post(url);
+        for (name, value) in &relay.outer {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(relay.bytes())).unwrap();
         let (head, body) = client.request(request).await.unwrap().into_parts();
         Self {
             status: head.status,

@@ -36,6 +36,13 @@ pub fn inner_url(message: &MinedRelayMessage) -> String {
     PokthttpRequest::decode(relay.req.unwrap().payload).unwrap().url
 }
 
+/// What Redis answers to a command.
+pub async fn ask<T: redis::FromRedisValue>(redis: &PrivateRedis, words: &[&str]) -> T {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    command.query_async(&mut connect(redis).await).await.unwrap()
+}
+
 pub async fn connect(redis: &PrivateRedis) -> redis::aio::MultiplexedConnection {
     redis::Client::open(redis.url())
         .unwrap()

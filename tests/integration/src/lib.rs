@@ -3,8 +3,10 @@
 //! Touches child processes, loopback ports and temporary folders of its own. The real chain comes from
 //! `tests/localnet` and needs Go; everything else needs nothing but `redis-server`.
 
+mod chain;
 mod gate;
 mod localnet;
 
+pub use chain::{Chain, ChainKind};
 pub use gate::Gate;
 pub use localnet::{Localnet, LocalnetError, LocalnetSettings};

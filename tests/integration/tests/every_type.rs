@@ -28,24 +28,19 @@ async fn answered_relays_of_every_type_are_claimed_and_proven() {
     let scene = finale.last;
     scene.tally.check().unwrap();
     assert_eq!((scene.tally.refused, scene.tally.slashed), (0, 0));
-    let types = scene
-        .by_type
-        .iter()
-        .map(|(mode, tally)| (*mode, tally.answered, tally.claimed));
-    // Every second request over a WebSocket is followed by two messages; streams are counted with REST.
+    assert_eq!((scene.tally.answered, scene.tally.mined), (120, 120));
+    let types: Vec<_> = scene.by_type.keys().copied().collect();
+    // Streams are counted with REST.
     assert_eq!(
-        types.collect::<Vec<_>>(),
-        [
-            (Mode::JsonRpc, 20, 20),
-            (Mode::Rest, 40, 40),
-            (Mode::CometBft, 20, 20),
-            (Mode::WebSocket, 40, 40),
-            (Mode::Grpc, 20, 20),
-        ]
+        types,
+        [Mode::JsonRpc, Mode::Rest, Mode::CometBft, Mode::WebSocket, Mode::Grpc]
     );
     for (mode, tally) in &scene.by_type {
-        assert!(tally.proofs_required > 0, "{mode}");
+        assert!(tally.answered > 0 && tally.proofs_required > 0, "{mode}");
+        assert_eq!(tally.answered, tally.claimed, "{mode}");
         assert_eq!(tally.proofs_accepted, tally.claims_accepted, "{mode}");
     }
-    assert_eq!(scene.by_type[&Mode::Rest].streams, 20);
+    assert!(scene.by_type[&Mode::Rest].streams > 0);
+    // More than one answer to some requests.
+    assert!(scene.by_type[&Mode::WebSocket].answered > scene.by_type[&Mode::JsonRpc].answered);
 }

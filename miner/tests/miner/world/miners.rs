@@ -87,6 +87,8 @@ impl World {
             tree_bytes: 1 << 20,
             claims_a_transaction: 50,
             proofs_a_transaction: 20,
+            service_factors: pocket_store::ServiceFactors::default(),
+            service_factors_ttl: Duration::from_mins(5),
             refused: Refused::default(),
             watch: watch(),
         };

@@ -1,5 +1,8 @@
 //! For tests: a relayer that answers as it is told, with right or wrong signatures, and sessions to address it in.
 
+mod carriers;
+
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use pocket_keys::SigningKey;
@@ -17,6 +21,8 @@ use pocket_protocol::envelope::encode_http_response;
 use pocket_protocol::relay::{encode_response, payload_hash, request_signable_hash, response_signable_hash};
 use pocket_ring::{Limits, PublicKey, RingSignature, Verifier};
 use prost::Message as _;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::http_server::HttpServer;
 use crate::{ClientConfig, RelayClient, RelaySession, SessionSupplier, Sessions, Signatory, SigningStyle};
@@ -48,6 +54,10 @@ pub(crate) enum Manner {
     Refuse(u16),
     /// A refusal of every nth relay, honest to the others.
     RefuseOneIn(u64),
+    /// Several pieces, all but the first signed by another supplier.
+    LaterOtherSigner,
+    /// Two pieces, then the connection breaks or the socket is closed with 4000.
+    BreakOff,
     /// Nothing, for as long as the client waits.
     Silent,
     /// The connection is closed.
@@ -66,6 +76,7 @@ pub(crate) struct FakeRelayer {
     server: HttpServer,
     pub suppliers: Vec<SigningKey>,
     pub arrived: Arc<Arrivals>,
+    shared: Arc<Shared>,
 }
 
 /// The relays that came in, oldest first.
@@ -103,14 +114,19 @@ impl FakeRelayer {
             suppliers: (0..suppliers).map(|index| key(100 + index)).collect(),
             count: AtomicU64::new(0),
             arrived: arrived.clone(),
+            opened: AtomicU64::new(0),
+            said_all: Notify::new(),
+            sockets: Mutex::default(),
         });
-        let handler = move |request| shared.clone().answer(request);
+        let answering = shared.clone();
+        let handler = move |request| answering.clone().answer(request);
         Self {
             server: HttpServer::start((Ipv4Addr::LOCALHOST, 0).into(), handler)
                 .await
                 .unwrap(),
             suppliers: (0..suppliers).map(|index| key(100 + index)).collect(),
             arrived,
+            shared,
         }
     }
 
@@ -129,6 +145,16 @@ impl FakeRelayer {
         ClientConfig::new(url, "svc-http".parse().unwrap())
     }
 
+    /// Sockets that were opened.
+    pub fn sockets(&self) -> u64 {
+        self.shared.opened.load(Ordering::Relaxed)
+    }
+
+    /// When a relay over a socket has its last message.
+    pub async fn said_all(&self) {
+        self.shared.said_all.notified().await;
+    }
+
     pub fn client(&self) -> RelayClient {
         RelayClient::new(&self.config(), self.sessions()).unwrap()
     }
@@ -140,32 +166,58 @@ struct Shared {
     suppliers: Vec<SigningKey>,
     count: AtomicU64,
     arrived: Arc<Arrivals>,
+    opened: AtomicU64,
+    said_all: Notify,
+    sockets: Mutex<JoinSet<()>>,
 }
+
+/// An answer's body.
+type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the fake relayer hangs up")]
 struct HungUp;
 
 impl Shared {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, HungUp> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, HungUp> {
+        if request.headers().contains_key(http::header::UPGRADE) {
+            return Ok(self.open_socket(request));
+        }
         let (head, body) = request.into_parts();
-        let request = RelayRequest::decode(body.collect().await.unwrap().to_bytes()).unwrap();
+        let mut body = body.collect().await.unwrap().to_bytes();
+        if carriers::is_call(&head.headers) {
+            body = body.slice(5..);
+        }
+        let request = RelayRequest::decode(body).unwrap();
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let answer = match self.manner {
             Manner::Silent => std::future::pending().await,
             Manner::Hangup => return Err(HungUp),
             _ if !self.ring_holds(&request) => refusal(403),
+            Manner::Refuse(status) if carriers::is_call(&head.headers) => carriers::refused_call(status),
             Manner::Refuse(status) => refusal(status),
             Manner::RefuseOneIn(n) if number.is_multiple_of(n) => refusal(503),
-            Manner::Garbage => Response::new(Bytes::from_static(&[0xff, 0xff])),
-            _ => Response::new(encode_response(&self.response(&request))),
+            Manner::Garbage => whole(Bytes::from_static(&[0xff, 0xff])),
+            _ if carriers::is_call(&head.headers) => carriers::call(&self.piece(&request, 0)),
+            _ if carriers::wants_stream(&request) => self.stream(&request),
+            _ => whole(self.piece(&request, 0)),
         };
         self.arrived.lock().unwrap().push(Arrived {
             headers: head.headers,
             path: head.uri.path().to_owned(),
             request,
         });
-        Ok(answer.map(Full::new))
+        Ok(answer)
+    }
+
+    /// The how manieth piece of an answer in an envelope.
+    fn piece(&self, request: &RelayRequest, index: usize) -> Bytes {
+        let payload = match self.manner {
+            Manner::GarbagePayload => Bytes::from_static(&[0xff]),
+            Manner::Honest(status) => envelope(status),
+            _ => envelope(200),
+        };
+        encode_response(&self.response(request, payload, index))
     }
 
     fn ring_holds(&self, request: &RelayRequest) -> bool {
@@ -175,19 +227,12 @@ impl Shared {
             .is_ok()
     }
 
-    fn response(&self, request: &RelayRequest) -> RelayResponse {
+    fn response(&self, request: &RelayRequest, payload: Bytes, index: usize) -> RelayResponse {
         let meta = request.meta.as_ref().unwrap();
         let key = self
             .suppliers
             .iter()
             .find(|key| key.address().as_str() == meta.supplier_operator_address);
-        let mut payload = envelope(match self.manner {
-            Manner::Honest(status) => status,
-            _ => 200,
-        });
-        if let Manner::GarbagePayload = self.manner {
-            payload = Bytes::from_static(&[0xff]);
-        }
         let mut response = RelayResponse {
             meta: Some(RelayResponseMetadata {
                 session_header: meta.session_header.clone(),
@@ -214,6 +259,7 @@ impl Shared {
         }
         let signature = match self.manner {
             Manner::Unsigned | Manner::UnsignedError => Bytes::new(),
+            Manner::LaterOtherSigner if index > 0 => sign(&self::key(99), &response),
             Manner::OtherSigner => sign(&self::key(99), &response),
             _ => sign(key.expect("the request names one of the suppliers"), &response),
         };
@@ -237,8 +283,12 @@ fn envelope(status_code: u32) -> Bytes {
     })
 }
 
-fn refusal(status: u16) -> Response<Bytes> {
-    let mut answer = Response::new(Bytes::from_static(br#"{"error":"no"}"#));
+fn whole(bytes: Bytes) -> Response<Body> {
+    Response::new(Full::new(bytes).map_err(|never| match never {}).boxed_unsync())
+}
+
+fn refusal(status: u16) -> Response<Body> {
+    let mut answer = whole(Bytes::from_static(br#"{"error":"no"}"#));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
     answer
 }

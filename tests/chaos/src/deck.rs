@@ -8,7 +8,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::fault::Fault;
 use crate::fleet::TWINS;
-use crate::redis::RedisKind;
+use crate::redis_server::RedisKind;
 
 /// Kinds of faults.
 const KINDS: usize = 21;

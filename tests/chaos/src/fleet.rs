@@ -15,7 +15,7 @@ use crate::backend::Backend;
 use crate::chain::Chain;
 use crate::process::Process;
 use crate::proxy::Proxy;
-use crate::redis::{Redis, RedisKind};
+use crate::redis_server::{Redis, RedisKind};
 
 /// Longest wait for a port to be listened on.
 const PATIENCE: Duration = Duration::from_secs(30);

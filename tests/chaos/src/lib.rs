@@ -12,10 +12,10 @@ mod fault;
 mod fleet;
 mod process;
 mod proxy;
-mod redis;
+mod redis_server;
 mod run;
 mod traffic;
 mod verdict;
 
-pub use redis::RedisKind;
+pub use redis_server::RedisKind;
 pub use run::{Outcome, Settings, run};

@@ -17,13 +17,15 @@ use crate::chain::Chain;
 use crate::deck::Deck;
 use crate::fault::Fault;
 use crate::fleet::{Fleet, SERVICES, SUPPLIERS};
-use crate::redis::RedisKind;
+use crate::redis_server::RedisKind;
 use crate::traffic::Traffic;
 use crate::verdict::{Verdict, judge};
 
 /// Time that miners need after an outage of Redis before they trust what relayers do not say; claims of sessions that
 /// have no such time in their window are left to the window's last blocks, which here are fractions of a second.
 const QUIET: Duration = Duration::from_secs(12);
+/// Of so many rounds one may pass without an answer.
+const MOST_IDLE: u64 = 20;
 /// From block to block while time alone is missing.
 const HURRY: Duration = Duration::from_millis(15);
 
@@ -105,6 +107,7 @@ pub async fn run(settings: &Settings, mut tell: impl FnMut(&str)) -> anyhow::Res
         strikes: Strikes::default(),
         loud_until: None,
         judged: 0,
+        idle: 0,
         outcome: Outcome::default(),
     };
     chain.until(rounds.start(0)).await;
@@ -124,6 +127,10 @@ pub async fn run(settings: &Settings, mut tell: impl FnMut(&str)) -> anyhow::Res
         struck??;
     }
     rounds.wait_for_settlement(&mut tell).await;
+    if rounds.idle * MOST_IDLE > settings.rounds {
+        rounds.outcome.failed += 1;
+        tell(&format!("no relay was answered in {} rounds", rounds.idle));
+    }
     for casualty in fleet.casualties().await? {
         rounds.outcome.failed += 1;
         tell(&casualty);
@@ -151,6 +158,8 @@ struct Rounds<'a> {
     /// Number of the first round's session, from 0.
     first: i64,
     judged: u64,
+    /// Rounds in which nothing was answered.
+    idle: u64,
     outcome: Outcome,
 }
 
@@ -212,9 +221,8 @@ impl Rounds<'_> {
                 }
             }
         }
-        if sum.answered == 0 && faults.is_empty() {
-            faults.push("no relay was answered".to_owned());
-        }
+        // Right while Redis and the chain are both away; not if it is usual.
+        self.idle += u64::from(sum.answered == 0 && faults.is_empty());
         let start = end - self.settings.session_blocks as i64 + 1;
         // A failure may come from whatever struck until the settlement.
         let last = if faults.is_empty() {

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 use pocket_devnet::Actor;
 use pocket_store::{Keys, PrivateCluster, PrivateRedis, PrivateSentinel};
@@ -41,7 +42,7 @@ pub enum Redis {
 impl Redis {
     /// Starts it with its files in `folder`.
     pub async fn start(kind: RedisKind, folder: &Path) -> anyhow::Result<Self> {
-        Ok(match kind {
+        let this = match kind {
             RedisKind::Single => {
                 let server = PrivateRedis::start(folder, true).await?;
                 Self::Single {
@@ -52,7 +53,28 @@ impl Redis {
             }
             RedisKind::Sentinel => Self::Sentinel(PrivateSentinel::start(folder).await?),
             RedisKind::Cluster => Self::Cluster(PrivateCluster::start(folder).await?),
-        })
+        };
+        this.demand_replica().await?;
+        Ok(this)
+    }
+
+    /// Keeps a primary that is replaced while it is paused from taking what it will lose when it is demoted, as
+    /// `docs/durability.md` asks of operators. In a Cluster it stops by itself.
+    async fn demand_replica(&self) -> anyhow::Result<()> {
+        let Self::Sentinel(redis) = self else { return Ok(()) };
+        let primary = redis.primary().await?;
+        let info: redis::InfoDict = ask(primary, redis::cmd("INFO").arg("replication")).await?;
+        let replica: Option<String> = info.get("slave0");
+        let port = replica
+            .as_deref()
+            .and_then(|fields| fields.split("port=").nth(1)?.split(',').next());
+        let replica = port.context("the primary has a replica")?.parse()?;
+        for port in [primary, replica] {
+            let mut demand = redis::cmd("CONFIG");
+            demand.arg("SET").arg("min-replicas-to-write").arg(1);
+            ask::<()>(port, &demand).await?;
+        }
+        Ok(())
     }
 
     /// The server's address if there is only one.
@@ -95,7 +117,7 @@ impl Redis {
                 redis.revive().await?;
             }
         }
-        Ok(())
+        self.demand_replica().await
     }
 
     /// Lets a replica take the place of the primary that has a supplier's keys, while both live.
@@ -138,6 +160,12 @@ impl Redis {
         }
         Ok(())
     }
+}
+
+async fn ask<T: redis::FromRedisValue>(port: u16, command: &redis::Cmd) -> anyhow::Result<T> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    Ok(command.query_async(&mut connection).await?)
 }
 
 /// The key of a supplier's stream, which tells the server of a Cluster.

@@ -54,7 +54,7 @@ impl Fleet {
         let to_chain = [Proxy::to(chain.rpc()?).await?, Proxy::to(chain.grpc()?).await?];
 
         write_keys(&folder.join("keys.yaml"))?;
-        let common = common(folder, &redis.url(to_redis.address()), &to_chain);
+        let common = common(folder, &redis.section(to_redis.address()), &to_chain);
         let addresses = [free_address()?, free_address()?];
         let mut relayers = Vec::new();
         for (number, address) in (1..).zip(addresses) {
@@ -154,7 +154,7 @@ fn write_keys(path: &Path) -> anyhow::Result<()> {
 
 fn common(folder: &Path, redis: &str, chain: &[Proxy; 2]) -> String {
     format!(
-        "redis: {{ url: \"{redis}\" }}
+        "redis: {redis}
 pocket_node:
   query_node_rpc_url: http://{}
   query_node_grpc_url: {}

@@ -85,12 +85,13 @@ impl Redis {
         }
     }
 
-    /// The URL that programs get; a single server is reached through `proxy`.
-    pub fn url(&self, proxy: SocketAddr) -> String {
+    /// What programs are told; a single server is reached through `proxy`. A primary that was replaced while it stood
+    /// still sees no replica when it wakes up: its word alone is not enough here.
+    pub fn section(&self, proxy: SocketAddr) -> String {
         match self {
-            Self::Single { .. } => format!("redis://{proxy}"),
-            Self::Sentinel(redis) => redis.url(),
-            Self::Cluster(redis) => redis.url(),
+            Self::Single { .. } => format!("{{ url: \"redis://{proxy}\" }}"),
+            Self::Sentinel(redis) => format!("{{ url: \"{}\", wait_replicas: 1 }}", redis.url()),
+            Self::Cluster(redis) => format!("{{ url: \"{}\", wait_replicas: 1 }}", redis.url()),
         }
     }
 

@@ -24,8 +24,8 @@ use crate::verdict::{Verdict, judge};
 /// Time that miners need after an outage of Redis before they trust what relayers do not say; claims of sessions that
 /// have no such time in their window are left to the window's last blocks, which here are fractions of a second.
 const QUIET: Duration = Duration::from_secs(12);
-/// Of so many rounds one may pass without an answer.
-const MOST_IDLE: u64 = 20;
+/// Of so many rounds one may pass without an answer, and one more.
+const IDLE_OF: u64 = 20;
 /// From block to block while time alone is missing.
 const HURRY: Duration = Duration::from_millis(15);
 
@@ -127,7 +127,7 @@ pub async fn run(settings: &Settings, mut tell: impl FnMut(&str)) -> anyhow::Res
         struck??;
     }
     rounds.wait_for_settlement(&mut tell).await;
-    if rounds.idle * MOST_IDLE > settings.rounds {
+    if rounds.idle > 1 + settings.rounds / IDLE_OF {
         rounds.outcome.failed += 1;
         tell(&format!("no relay was answered in {} rounds", rounds.idle));
     }

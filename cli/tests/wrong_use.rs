@@ -119,10 +119,15 @@ fn without_a_usable_key_nothing_starts() {
 }
 
 #[test]
-fn redis_that_is_not_supported_is_told() {
-    let folder = Folder::new();
-    folder.configure(|config| config.replace("redis://127.0.0.1:1", "rediss://127.0.0.1:1"));
-    assert_says(&folder.relayer(), 1, &["TLS", "use redis://"]);
+fn redis_address_that_cannot_be_is_told_with_its_key() {
+    for (address, reason) in [
+        ("redis-cluster://127.0.0.1:1/3", "a Redis Cluster has one database only"),
+        ("redis-sentinel://127.0.0.1:1", "redis-sentinel://host:port/name"),
+    ] {
+        let folder = Folder::new();
+        folder.configure(|config| config.replace("redis://127.0.0.1:1", address));
+        assert_says(&folder.relayer(), 1, &["redis.url", reason]);
+    }
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod tls_port;
 mod untaken;
 mod verify;
 mod warm;
+mod watermarks;
 mod websocket;
 
 pub use backend::BackendError;

@@ -1,13 +1,11 @@
 //! Starting and stopping a relayer: who owns which task, and what ends before what.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pocket_config::RelayerConfig;
 use pocket_keys::KeySet;
-use pocket_protocol::Height;
 use pocket_query::{BlockFeed, ChainClient};
 use pocket_store::{PublisherConfig, RelayPublisher, Store, Watermark};
 use prometheus::Registry;
@@ -16,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::drain::{Drain, Horizon, horizon};
+use crate::drain::Drain;
 use crate::meter::{self, Ledger, Meter, MeterMetrics};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
@@ -29,15 +27,12 @@ use crate::simulation::{Simulation, SimulationError};
 use crate::supplier_gate::SupplierGate;
 use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
+use crate::watermarks::Watermarks;
 
 /// How long open requests may take to finish at shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 /// How long answered relays may then wait for the chain to verify them.
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
-/// Between two writes of the watermark.
-const WATERMARK_EVERY: Duration = Duration::from_millis(250);
-/// How long a write may take.
-const WATERMARK_WRITE: Duration = Duration::from_secs(1);
 /// How long what waits in the relay log alone may take to reach Redis at shutdown; the rest is for the next start.
 const REPLAY_GRACE: Duration = Duration::from_secs(10);
 /// Between two looks for ring tables that are due.
@@ -358,81 +353,5 @@ async fn build_tables(rings: Arc<pocket_ring::Verifier>, cancel: CancellationTok
                 tracing::error!(%error, "ring tables cannot be built: verification stays slow");
             }
         }
-    }
-}
-
-/// Closes sessions as blocks come, and tells miners.
-struct Watermarks {
-    chain: ChainClient,
-    feed: BlockFeed,
-    store: Store,
-    drain: Arc<Drain>,
-    metrics: Metrics,
-    /// How long miners go by what was written last.
-    counts_for: Duration,
-}
-
-impl Watermarks {
-    async fn run(self, instance: String, cancel: CancellationToken) {
-        let mut blocks = self.feed.subscribe();
-        let mut known: Option<(Height, Horizon)> = None;
-        // Miners do not wait for a relayer that they have not heard of, or no more.
-        let mut confirmed_at: Option<Instant> = None;
-        let mut is_first = true;
-        // Here the last word stops counting well before it does for miners.
-        let trusted_for = self.counts_for * 4 / 5;
-        loop {
-            let height = self.feed.height();
-            self.metrics.height.set(height.0);
-            self.metrics.in_flight.set(self.drain.in_flight() as i64);
-            if height.0 > 0 && known.is_none_or(|(at, _)| at != height) {
-                match current_horizon(&self.chain, height).await {
-                    Ok(horizon) => known = Some((height, horizon)),
-                    Err(error) => tracing::debug!(%error, "no parameters: no session is closed"),
-                }
-            }
-            // What is closed stays closed: first of all it must be known whether Redis is there.
-            if let (Some((_, horizon)), false) = (known, is_first) {
-                self.drain.learn(horizon);
-                let is_told = confirmed_at.is_some_and(|at| at.elapsed() < trusted_for);
-                self.drain.advance(if is_told {
-                    horizon
-                } else {
-                    horizon.without_ended_sessions()
-                });
-            }
-            let began = Instant::now();
-            let write = self
-                .store
-                .write_watermark(&instance, self.drain.watermark(height), self.counts_for);
-            match tokio::time::timeout(WATERMARK_WRITE, write).await {
-                Ok(Ok(())) => confirmed_at = Some(began),
-                Ok(Err(error)) => tracing::debug!(%error, "watermark not written"),
-                Err(_) => tracing::debug!("watermark not written in time"),
-            }
-            if std::mem::take(&mut is_first) {
-                continue;
-            }
-            tokio::select! {
-                () = cancel.cancelled() => return,
-                () = tokio::time::sleep(WATERMARK_EVERY) => {}
-                Ok(()) = blocks.changed() => {}
-            }
-        }
-    }
-}
-
-async fn current_horizon(chain: &ChainClient, height: Height) -> Result<Horizon, pocket_query::QueryError> {
-    let mut known = BTreeMap::new();
-    loop {
-        let mut missing = height;
-        let found = horizon(height, |at| {
-            missing = at;
-            known.get(&at).cloned()
-        });
-        match found {
-            Some(horizon) => return Ok(horizon),
-            None => known.insert(missing, chain.shared_params_at(missing).await?),
-        };
     }
 }

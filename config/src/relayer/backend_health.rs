@@ -23,7 +23,7 @@ pub struct BackendHealthCheck {
     /// `timeout_seconds`: for a probe's answer; 5 s.
     pub timeout: Duration,
     /// `unhealthy_threshold`: failed probes in a row that take an endpoint out; `None` for 3. It is the relays'
-    /// threshold too, see [`BackendConfig::circuit_breaker_threshold`].
+    /// threshold too, see [`circuit_breaker_threshold`](super::BackendConfig::circuit_breaker_threshold).
     pub unhealthy_threshold: Option<u32>,
     /// `healthy_threshold`: good probes in a row that bring it back; 2.
     pub healthy_threshold: u32,

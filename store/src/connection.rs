@@ -75,17 +75,17 @@ impl Store {
     /// Value of one field of `INFO`, such as `used_memory`, or `None` if this Redis does not tell it; in a Cluster,
     /// each primary's, in no order.
     pub async fn info(&self, field: &str) -> Result<Option<String>, StoreError> {
-        let told: redis::Value = self.query(&redis::cmd("INFO")).await?;
-        let texts = match told {
+        Ok(joined(&self.infos().await?, field))
+    }
+
+    /// All of `INFO`; in a Cluster, each primary's.
+    pub(crate) async fn infos(&self) -> Result<Vec<redis::InfoDict>, StoreError> {
+        let texts = match self.query(&redis::cmd("INFO")).await? {
             redis::Value::Map(nodes) => nodes.into_iter().map(|(_, text)| text).collect(),
             one => vec![one],
         };
-        let mut values = Vec::new();
-        for text in texts {
-            let info: redis::InfoDict = redis::from_redis_value(text).map_err(redis::RedisError::from)?;
-            values.extend(info.get::<String>(field));
-        }
-        Ok((!values.is_empty()).then(|| values.join(" ")))
+        let read = |text| Ok(redis::from_redis_value(text).map_err(redis::RedisError::from)?);
+        texts.into_iter().map(read).collect()
     }
 
     /// Sends one command.
@@ -129,4 +129,10 @@ impl Store {
     pub(crate) fn replicas(&self) -> ReplicaPolicy {
         self.replicas
     }
+}
+
+/// What each server says of a field; `None` if none does.
+pub(crate) fn joined(infos: &[redis::InfoDict], field: &str) -> Option<String> {
+    let values: Vec<String> = infos.iter().filter_map(|info| info.get(field)).collect();
+    (!values.is_empty()).then(|| values.join(" "))
 }

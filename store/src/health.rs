@@ -1,5 +1,6 @@
 use time::{Duration, OffsetDateTime};
 
+use crate::connection::joined;
 use crate::{Store, StoreError};
 
 /// How well Redis keeps what it is given. In a Cluster, the worst of its primaries.
@@ -27,8 +28,9 @@ impl RedisHealth {
 impl Store {
     /// Asks Redis about its memory, settings and clock. What a managed Redis does not tell counts as good.
     pub async fn health(&self) -> Result<RedisHealth, StoreError> {
-        let (used, most) = (self.info("used_memory").await?, self.info("maxmemory").await?);
-        let (log, policy) = (self.info("aof_enabled").await?, self.info("maxmemory_policy").await?);
+        let infos = self.infos().await?;
+        let [used, most, log, policy] =
+            ["used_memory", "maxmemory", "aof_enabled", "maxmemory_policy"].map(|field| joined(&infos, field));
         let (seconds, micros): (i64, i64) = self.query(&redis::cmd("TIME")).await?;
         let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         Ok(RedisHealth {

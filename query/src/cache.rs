@@ -85,7 +85,9 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
                 self.answers.bring(key, ask).await?
             }
         };
-        let value = answer.downcast_ref::<V>().expect("only answers of this kind are put in");
+        let value = answer
+            .downcast_ref::<V>()
+            .expect("only answers of this kind are put in");
         Ok(value.clone())
     }
 

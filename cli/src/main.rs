@@ -2,12 +2,15 @@
 
 mod commands;
 mod explain;
+mod output;
 mod parts;
 mod signals;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use output::{Format, Output};
 
 /// A relay miner for suppliers of Pocket Network.
 ///
@@ -19,9 +22,12 @@ use clap::{Parser, Subcommand};
     version,
     propagate_version = true,
     arg_required_else_help = true,
-    after_help = "Try it without anything set up:\n  relay-miner demo\n\nRun it for real:\n  relay-miner relayer --config relayer.yaml\n  relay-miner miner --config miner.yaml"
+    after_help = "Try it without anything set up:\n  relay-miner demo\n\nRun it for real:\n  relay-miner relayer --config relayer.yaml\n  relay-miner miner --config miner.yaml\n\nExit codes: 0 done, and well; 1 failed, or found something that is not well;\n2 wrong use: an argument or a configuration that cannot be"
 )]
 struct Arguments {
+    /// Form of the result on standard output.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -49,13 +55,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let output = Output::new(arguments.output);
     let outcome = runtime.block_on(async {
         match arguments.command {
             Command::Relayer(arguments) => commands::relayer::run(arguments).await,
             Command::Miner(arguments) => commands::miner::run(arguments).await,
-            Command::Relay(arguments) => commands::relay::run(*arguments).await,
-            Command::Demo(arguments) => commands::demo::run(arguments).await,
-            Command::Version => Ok(commands::version::run()),
+            Command::Relay(arguments) => commands::relay::run(*arguments, output).await,
+            Command::Demo(arguments) => commands::demo::run(arguments, output).await,
+            Command::Version => commands::version::run(output),
         }
     });
     match outcome {

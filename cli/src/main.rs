@@ -1,5 +1,6 @@
 //! `relay-miner`: the command that operators run.
 
+mod check;
 mod commands;
 mod explain;
 mod output;
@@ -58,8 +59,8 @@ fn main() -> ExitCode {
     let output = Output::new(arguments.output);
     let outcome = runtime.block_on(async {
         match arguments.command {
-            Command::Relayer(arguments) => commands::relayer::run(arguments).await,
-            Command::Miner(arguments) => commands::miner::run(arguments).await,
+            Command::Relayer(arguments) => commands::relayer::run(arguments, output).await,
+            Command::Miner(arguments) => commands::miner::run(arguments, output).await,
             Command::Relay(arguments) => commands::relay::run(*arguments, output).await,
             Command::Demo(arguments) => commands::demo::run(arguments, output).await,
             Command::Version => commands::version::run(output),

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use pocket_protocol::{AppAddress, ServiceId, SupplierAddress};
+use serde_json::{Value as Json, json};
 
 use crate::document::{Node, Value};
 use crate::error::{Origin, ProblemKind};
+use crate::outline::{Scalar, Shape};
 use crate::reader::{Fields, Reader};
 use crate::suggest::nearest;
 
@@ -21,6 +23,14 @@ pub(crate) trait Codec {
 
     /// Reads a node that is not blank; `None` when a problem was noted.
     fn read(node: &Node, reader: &mut Reader) -> Option<Self::Value>;
+
+    /// What may be written as the value of the key `name`.
+    fn shape(name: &str) -> Shape;
+
+    /// A value as it would be written; nothing for what is no key's default.
+    fn written(_value: &Self::Value) -> Json {
+        Json::Null
+    }
 
     /// How to add the key `name` where it is missing.
     fn addition(name: &str) -> String {
@@ -59,6 +69,12 @@ impl Codec for Text {
             _ => reader.wrong_type(node, "text", "a single value"),
         }
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Text)
+    }
+    fn written(value: &String) -> Json {
+        value.as_str().into()
+    }
 }
 
 /// A path of the file system.
@@ -69,6 +85,9 @@ impl Codec for Path {
     const EXAMPLE: &str = "/path/to/file";
     fn read(node: &Node, reader: &mut Reader) -> Option<PathBuf> {
         scalar(node, reader, "a path", Self::EXAMPLE).map(PathBuf::from)
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Text)
     }
 }
 
@@ -88,6 +107,12 @@ impl Codec for Flag {
         }
         reader.wrong_type(node, "true or false", "true or false, without quotes")
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Flag)
+    }
+    fn written(value: &bool) -> Json {
+        (*value).into()
+    }
 }
 
 /// A whole number between `MIN` and `MAX`.
@@ -98,7 +123,7 @@ pub(crate) type Count = Whole<u32, 0, { u32::MAX as u64 }>;
 /// A number of bytes, blocks or upokt, nought included.
 pub(crate) type Amount = Whole<u64, 0, { i64::MAX as u64 }>;
 
-impl<T: TryFrom<u64>, const MIN: u64, const MAX: u64> Codec for Whole<T, MIN, MAX> {
+impl<T: TryFrom<u64> + Into<u64> + Copy, const MIN: u64, const MAX: u64> Codec for Whole<T, MIN, MAX> {
     type Value = T;
     const EXAMPLE: &str = "10";
 
@@ -122,6 +147,17 @@ impl<T: TryFrom<u64>, const MIN: u64, const MAX: u64> Codec for Whole<T, MIN, MA
             unreachable!("the least value fits the type")
         };
         value
+    }
+
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Whole {
+            least: MIN as i64,
+            most: MAX,
+        })
+    }
+
+    fn written(value: &T) -> Json {
+        (*value).into().into()
     }
 }
 
@@ -165,10 +201,18 @@ impl<const MIN: u32> Codec for Number<MIN> {
             None => reader.wrong_type(node, "a number", "digits with a point, such as 1.5, without quotes"),
         }
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Number {
+            least: f64::from(MIN) / 1000.0,
+        })
+    }
+    fn written(value: &f64) -> Json {
+        (*value).into()
+    }
 }
 
 /// An enum whose values have names.
-pub(crate) trait Named: Copy + 'static {
+pub(crate) trait Named: Copy + PartialEq + 'static {
     /// The names, in the order in which an error lists them.
     const NAMES: &'static [(&'static str, Self)];
     /// Other words that people write, and the name that they mean.
@@ -197,7 +241,7 @@ pub(crate) trait Named: Copy + 'static {
     }
 }
 
-/// One of the names of `E`.
+/// One of the names of `E`, in any case.
 pub(crate) struct Choice<E>(PhantomData<E>);
 
 impl<E: Named> Codec for Choice<E> {
@@ -205,10 +249,20 @@ impl<E: Named> Codec for Choice<E> {
     const EXAMPLE: &str = E::NAMES[0].0;
     fn read(node: &Node, reader: &mut Reader) -> Option<E> {
         let name = scalar(node, reader, "a word", Self::EXAMPLE)?;
-        E::named(name).or_else(|| {
+        E::named(&name.to_ascii_lowercase()).or_else(|| {
             let (what, remedy) = E::unknown(name);
             reader.impossible(node, what, remedy)
         })
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::OneOf(E::NAMES.iter().map(|(name, _)| json!(name)).collect()))
+    }
+    fn written(value: &E) -> Json {
+        E::NAMES
+            .iter()
+            .find(|(_, known)| known == value)
+            .map(|(name, _)| *name)
+            .into()
     }
 }
 
@@ -221,21 +275,26 @@ pub(crate) trait Written: FromStr<Err: std::fmt::Display> {
     const EXAMPLE: &str;
     /// What to write, in words.
     const REMEDY: &str;
+    /// What its texts match.
+    const PATTERN: &str;
 }
 
 impl Written for AppAddress {
     const EXAMPLE: &str = "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4";
     const REMEDY: &str = "write the application's address, pokt1 and 38 characters";
+    const PATTERN: &str = "^pokt1[0-9a-z]{38}$";
 }
 
 impl Written for SupplierAddress {
     const EXAMPLE: &str = "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4";
     const REMEDY: &str = "write the supplier's operator address, pokt1 and 38 characters";
+    const PATTERN: &str = AppAddress::PATTERN;
 }
 
 impl Written for ServiceId {
     const EXAMPLE: &str = "eth";
     const REMEDY: &str = "write the service's id as it is on chain";
+    const PATTERN: &str = "^[A-Za-z0-9_-]{1,42}$";
 }
 
 impl<T: Written> Codec for Parsed<T> {
@@ -247,6 +306,9 @@ impl<T: Written> Codec for Parsed<T> {
             Ok(value) => Some(value),
             Err(error) => reader.impossible(node, format!("{text:?}: {error}"), T::REMEDY),
         }
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Matching(T::PATTERN))
     }
 }
 
@@ -278,12 +340,26 @@ impl<C: Codec> Codec for List<C> {
     fn stand_in() -> Vec<C::Value> {
         Vec::new()
     }
+    fn shape(name: &str) -> Shape {
+        Shape::List(Box::new(C::shape(name)))
+    }
+    fn written(values: &Vec<C::Value>) -> Json {
+        values.iter().map(C::written).collect()
+    }
 }
 
 /// A name that an operator chooses, as the key of a mapping.
 pub(crate) trait Name: Ord + Sized {
+    /// What names match.
+    const PATTERN: &str = ".";
+
     /// The name, or what is wrong and the remedy.
     fn parse(text: &str) -> Result<Self, (String, String)>;
+
+    /// All names, where they are few and fixed.
+    fn all() -> Option<Vec<&'static str>> {
+        None
+    }
 }
 
 impl Name for String {
@@ -293,6 +369,8 @@ impl Name for String {
 }
 
 impl Name for ServiceId {
+    const PATTERN: &str = <Self as Written>::PATTERN;
+
     fn parse(text: &str) -> Result<Self, (String, String)> {
         text.parse()
             .map_err(|error| (format!("{error}"), Self::REMEDY.to_owned()))
@@ -332,6 +410,16 @@ impl<K: Name, C: Codec> Codec for Map<K, C> {
     fn stand_in() -> BTreeMap<K, C::Value> {
         BTreeMap::new()
     }
+    fn shape(name: &str) -> Shape {
+        match K::all() {
+            Some(names) => Shape::Named(names.into_iter().map(|name| (name, C::shape(name))).collect()),
+            None => Shape::Map(K::PATTERN, Box::new(C::shape(name))),
+        }
+    }
+    fn written(values: &BTreeMap<K, C::Value>) -> Json {
+        debug_assert!(values.is_empty(), "the default of a mapping is an empty one");
+        json!({})
+    }
 }
 
 /// A section as a value of a list or a mapping.
@@ -345,5 +433,8 @@ impl<S: Section> Codec for Nested<S> {
     }
     fn stand_in() -> S {
         Reader::default().section(&Node::null(Origin::Absent), S::read)
+    }
+    fn shape(name: &str) -> Shape {
+        Shape::of::<S>(name)
     }
 }

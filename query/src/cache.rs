@@ -77,13 +77,12 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
     where
         F: Future<Output = Result<(V, Hold), QueryError>> + Send,
     {
-        let answer = match self.answers.entries.get(&key).await {
-            Some(entry) => entry.answer?,
-            None => {
-                let ask = ask();
-                let ask = Box::pin(async move { ask.await.map(|(value, hold)| (Arc::new(value) as Any, hold)) });
-                self.answers.bring(key, ask).await?
-            }
+        let answer = if let Some(entry) = self.answers.entries.get(&key).await {
+            entry.answer?
+        } else {
+            let ask = ask();
+            let ask = Box::pin(async move { ask.await.map(|(value, hold)| (Arc::new(value) as Any, hold)) });
+            self.answers.bring(key, ask).await?
         };
         let value = answer
             .downcast_ref::<V>()

@@ -44,6 +44,7 @@ enum Command {
     /// Show the whole way on this machine, on a chain in this process.
     Demo(commands::demo::Arguments),
     /// Show the version.
+    #[command(after_help = "Examples:\n  relay-miner version\n  relay-miner version --output json")]
     Version,
 }
 

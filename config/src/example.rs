@@ -281,7 +281,7 @@ mod tests {
             RelayerConfig::from_str("e", &in_full(RelayerConfig::EXAMPLE)).unwrap_err(),
             MinerConfig::from_str("e", &in_full(MinerConfig::EXAMPLE)).unwrap_err(),
         ];
-        for problem in problems.iter().flat_map(|error| error.problems()) {
+        for problem in problems.iter().flat_map(crate::ConfigError::problems) {
             // Two ways to say the same stand side by side, and secrets are not there.
             let expected = ["stands beside", "cannot be read"]
                 .iter()

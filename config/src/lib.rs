@@ -17,6 +17,7 @@
 
 mod address;
 mod codec;
+mod collection;
 mod document;
 mod duration;
 mod endpoint;

@@ -6,6 +6,7 @@ mod keys;
 mod redis;
 mod settings;
 mod stake;
+mod start;
 
 use std::fmt;
 
@@ -14,11 +15,12 @@ use pocket_config::Problem;
 use serde::Serialize;
 
 pub use backends::backends;
-pub use chain::{Node, chain};
+pub use chain::chain;
 pub use keys::keys;
 pub use redis::redis;
-pub use settings::{Half, settings};
+pub use settings::settings;
 pub use stake::{accounts, services, suppliers};
+pub use start::{at_miners_start, at_relayers_start};
 
 use crate::output::{BAD, BOLD, DIM, GOOD, WARN};
 

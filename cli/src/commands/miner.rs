@@ -10,6 +10,7 @@ use pocket_observability::prometheus::Registry;
 use pocket_tx::{GasPrice, TxConfig, TxSender};
 use tokio_util::sync::CancellationToken;
 
+use crate::check;
 use crate::commands::validate;
 use crate::output::Output;
 use crate::parts::{self, Parts};
@@ -89,6 +90,7 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     signals::watch(cancel.clone())?;
 
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
+    let _stakes = check::at_miners_start(&parts);
     let registry = Registry::new();
     let tx = TxConfig {
         gas_limit: config.transaction.gas_limit,

@@ -10,6 +10,7 @@ use pocket_relayer::{Deps, Relayer};
 use pocket_store::PublisherConfig;
 use tokio_util::sync::CancellationToken;
 
+use crate::check;
 use crate::commands::validate;
 use crate::output::Output;
 use crate::parts::{self, Parts};
@@ -86,6 +87,7 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     signals::watch(cancel.clone())?;
 
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
+    let _stakes = check::at_relayers_start(&config, &parts);
     let registry = Registry::new();
     let deps = Deps {
         chain: parts.chain.clone(),

@@ -8,7 +8,6 @@ use pocket_protocol::{AppAddress, ServiceId, SupplierAddress};
 use serde_json::{Value as Json, json};
 
 use crate::document::{Node, Value};
-use crate::error::{Origin, ProblemKind};
 use crate::outline::{Scalar, Shape};
 use crate::reader::{Fields, Reader};
 use crate::suggest::nearest;

@@ -238,9 +238,10 @@ fn check<C: Debug>(prefix: &str, keys: &[Key], load: impl Fn(&Environment) -> Re
         let parts: Vec<String> = key.split('.').map(|part| part.chars().map(letters).collect()).collect();
         let variable = format!("{prefix}{}", parts.join("__"));
         let config = load(&Environment::from_iter([(variable, value)]));
-        config
-            .map(|config| format!("{config:?}"))
-            .unwrap_or_else(|error| panic!("{key}: {value}: {error}"))
+        match config {
+            Ok(config) => format!("{config:?}"),
+            Err(error) => panic!("{key}: {value}: {error}"),
+        }
     };
     let left_out = format!("{:?}", load(&Environment::default()).unwrap());
     for (key, default, other) in keys {

@@ -44,7 +44,7 @@ fn assert_accepts(validator: &Validator, text: &str) {
 fn committed_schema_is_the_programs() {
     for (half, schema) in schemas() {
         let path = committed(half);
-        let text = format!("{:#}\n", schema);
+        let text = format!("{schema:#}\n");
         if std::env::var_os(UPDATE).is_some() {
             std::fs::write(&path, &text).unwrap();
         }

@@ -1,6 +1,6 @@
 //! Secrets need not stand in the file.
 
-use pocket_config::{Authentication, RelayerConfig, RpcType};
+use pocket_config::{Authentication, RelayerConfig, RpcType, Secret};
 
 /// A relayer with this backend and the file that it names as `SECRET`.
 fn backend(backend: &str) -> pocket_config::BackendConfig {
@@ -21,24 +21,21 @@ fn every_secret_of_a_backend_may_be_in_a_file() {
     const CONTENT: &str = "http://user:hunter2@secret/";
     assert_eq!(backend("{url_file: SECRET}").endpoints[0].url.as_str(), CONTENT);
     let headers = backend("{url: http://a, headers: {X-Key: {file: SECRET}, X-Tier: paid}}").headers;
-    let values: Vec<&str> = headers.values().map(|value| value.expose()).collect();
+    let values: Vec<&str> = headers.values().map(Secret::expose).collect();
     assert_eq!(values, [CONTENT, "paid"]);
     let check = backend("{url: http://a, health_check: {headers: {X-Key: {file: SECRET}}}}").health_check;
     assert_eq!(check.unwrap().headers.values().next().unwrap().expose(), CONTENT);
     for (keys, is) in [
         (
             "bearer_token_file: SECRET",
-            Authentication::Bearer(pocket_config::Secret::new(CONTENT)),
+            Authentication::Bearer(Secret::new(CONTENT)),
         ),
-        (
-            "plain_token_file: SECRET",
-            Authentication::Plain(pocket_config::Secret::new(CONTENT)),
-        ),
+        ("plain_token_file: SECRET", Authentication::Plain(Secret::new(CONTENT))),
         (
             "username: me, password_file: SECRET",
             Authentication::Basic {
                 username: "me".to_owned(),
-                password: pocket_config::Secret::new(CONTENT),
+                password: Secret::new(CONTENT),
             },
         ),
     ] {

@@ -165,7 +165,6 @@ fn plain_check(kind: RpcType) -> BackendHealthCheck {
 
 fn judge(kind: RpcType, is_configured: bool, answer: Result<(), ProbeError>) -> Reach {
     match answer {
-        Ok(()) => Reach::Well,
         Err(ProbeError::Timeout) => Reach::Poorly("takes connections, but does not answer in time".to_owned()),
         Err(ProbeError::Unreachable) => {
             Reach::Not("takes connections, but does not speak its type's protocol".to_owned())
@@ -181,7 +180,7 @@ fn judge(kind: RpcType, is_configured: bool, answer: Result<(), ProbeError>) -> 
             Reach::Poorly(format!("answers with status {status}"))
         }
         // Another path, method or service would do; this one says that somebody is there who speaks the protocol.
-        Err(ProbeError::Status(_) | ProbeError::Unexpected) => Reach::Well,
+        Ok(()) | Err(ProbeError::Status(_) | ProbeError::Unexpected) => Reach::Well,
     }
 }
 

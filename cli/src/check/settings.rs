@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pocket_config::{ConfigError, Environment, MinerConfig, RelayerConfig, UnknownVariable, UnusedKey};
+use pocket_protocol::ServiceId;
 
 use super::Finding;
 
@@ -35,7 +36,7 @@ impl Half for RelayerConfig {
 
     fn summary(&self) -> String {
         let backends: usize = self.services.values().map(|service| service.backends.len()).sum();
-        let names: Vec<&str> = self.services.keys().map(|id| id.as_str()).collect();
+        let names: Vec<&str> = self.services.keys().map(ServiceId::as_str).collect();
         format!("a relayer of {} with {backends} backends", names.join(", "))
     }
 }

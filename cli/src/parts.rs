@@ -134,12 +134,11 @@ async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
     Ok(chain)
 }
 
-/// Redis; one that is away is not an error.
-async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
-    let url = config.url.expose();
+/// Redis as configured.
+pub fn store_config(config: &RedisConfig) -> StoreConfig {
     let names = config.namespace.clone();
-    let store = Store::new(StoreConfig {
-        url: url.to_owned(),
+    StoreConfig {
+        url: config.url.expose().to_owned(),
         wait_replicas: config.wait_replicas,
         namespace: Namespace {
             base: names.base_prefix,
@@ -151,8 +150,12 @@ async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
             meter: names.meter_prefix,
             consumer_group: names.consumer_group_prefix,
         },
-    })
-    .context("redis.url cannot be used")?;
+    }
+}
+
+/// Redis; one that is away is not an error.
+async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
+    let store = Store::new(store_config(config)).context("redis.url cannot be used")?;
     match store.ping().await {
         Ok(()) => tracing::info!("connected to Redis"),
         Err(error) if error.is_transient() => {

@@ -83,6 +83,11 @@ impl Stage {
     pub async fn start(world: World) -> Result<Self, StageError> {
         let folder = tempfile::tempdir()?;
         let redis = PrivateRedis::start(folder.path(), true).await?;
+        Self::start_on(world, folder, redis).await
+    }
+
+    /// Starts everything else on a Redis that may hold something already; its files lie in `folder`.
+    pub async fn start_on(world: World, folder: TempDir, redis: PrivateRedis) -> Result<Self, StageError> {
         let backend = SampleBackend::start(SampleBackendConfig::default()).await?;
         let (relayer_config, miner_config) = configs(&world, &redis.url(), &backend)?;
 

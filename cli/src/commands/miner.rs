@@ -37,7 +37,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let _logs = parts::logs(&config.logging)?;
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
+    serve(config, arguments.consumer_name, cancel).await?;
+    Ok(ExitCode::SUCCESS)
+}
 
+/// Mines until `cancel`, under a name that no other has.
+pub async fn serve(config: MinerConfig, name: Option<String>, cancel: CancellationToken) -> anyhow::Result<()> {
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
     let registry = Registry::new();
     let tx = TxConfig {
@@ -55,7 +60,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         tx: TxSender::new(parts.chain.clone(), parts.keys.clone(), tx),
         metrics: Metrics::register(&registry)?,
     };
-    let name = arguments.consumer_name.or_else(|| config.redis.consumer_name.clone());
+    let name = name.or_else(|| config.redis.consumer_name.clone());
     let instance = name.unwrap_or_else(instance);
     let probes = parts.probes(&[&config.metrics], &registry, &cancel).await?;
     let settings = Settings {
@@ -65,8 +70,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let miner = Miner::start(settings, deps, cancel.clone());
     tracing::info!(instance, "mining");
     miner.stopped().await;
-    parts.end(probes).await?;
-    Ok(ExitCode::SUCCESS)
+    parts.end(probes).await
 }
 
 /// The test switches that the Go peer has too (spec: claims-and-proofs.md §18).

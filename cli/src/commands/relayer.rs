@@ -33,7 +33,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let _logs = parts::logs(&config.logging)?;
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
+    serve(config, cancel).await?;
+    Ok(ExitCode::SUCCESS)
+}
 
+/// Serves until `cancel`, and until all that was answered is handed over.
+pub async fn serve(config: RelayerConfig, cancel: CancellationToken) -> anyhow::Result<()> {
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
     let registry = Registry::new();
     let deps = Deps {
@@ -50,6 +55,5 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .await?;
     tracing::info!(address = %relayer.local_addr(), services = config.services.len(), "serving relays");
     relayer.join().await;
-    parts.end(probes).await?;
-    Ok(ExitCode::SUCCESS)
+    parts.end(probes).await
 }

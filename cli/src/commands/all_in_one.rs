@@ -12,6 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::{miner, relayer};
 use crate::{parts, signals};
 
+/// The miner's name: always the same, so that the leases of a killed process are its own when it is started again. Nobody
+/// else works with this Redis.
+const NAME: &str = "all-in-one";
+
 /// Run relayer and miner in one process, with a Redis of their own that keeps its data in a folder.
 ///
 /// For a single machine. Needs redis-server installed, and nothing to look after: it is started with an append-only file,
@@ -54,7 +58,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 async fn work(configs: Configs, cancel: CancellationToken) -> anyhow::Result<()> {
     let end_miner = CancellationToken::new();
     let mut relayer = tokio::spawn(relayer::serve(configs.relayer, cancel.clone()));
-    let mut miner = tokio::spawn(miner::serve(configs.miner, None, end_miner.clone()));
+    let mut miner = tokio::spawn(miner::serve(configs.miner, Some(NAME.to_owned()), end_miner.clone()));
     let (relayer_outcome, miner_outcome) = tokio::select! {
         outcome = &mut relayer => (Some(outcome), None),
         outcome = &mut miner => (None, Some(outcome)),

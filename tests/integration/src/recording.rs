@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -14,10 +13,8 @@ pub struct Recording {
     pub about: String,
     /// Whose dumps these are; later ones read them too.
     pub redis_version: String,
-    /// Blocks that the chain had.
+    /// Blocks that the chain had, none with a transaction: so their hashes are the same each time.
     pub height: i64,
-    /// Transactions of each block that had some, base64: what follows from them is the hash of every block after.
-    pub transactions: BTreeMap<i64, Vec<String>>,
     /// Relays that a client had had answered, with the supplier's signature.
     pub answered: u64,
     /// In the order of their names.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::process::ExitCode;
 
+use clap::ArgGroup;
 use serde::Serialize;
 
 use super::ask::confirmed;
@@ -17,16 +18,16 @@ const SAMPLE: usize = 20;
 const WORD: &str = "DELETE";
 
 #[derive(clap::Args)]
-#[group(id = "which", required = true, multiple = false)]
 #[command(
+    group = ArgGroup::new("which").required(true).args(["pattern", "all"]),
     after_help = "Examples:\n  relay-miner redis flush --pattern 'ha:cache:*' --dry-run\n  relay-miner redis flush --all\n\nRelays that wait in streams, trees and session records are what claims and proofs are made of:\nwithout them answered relays are not paid, and a claim that cannot be proven costs stake."
 )]
 pub struct Arguments {
     /// Keys that match: * stands for any text, ? for any letter
-    #[arg(long, group = "which")]
+    #[arg(long)]
     pattern: Option<String>,
     /// All keys of the namespace
-    #[arg(long, group = "which")]
+    #[arg(long)]
     all: bool,
     /// Do not ask
     #[arg(long, visible_alias = "yes")]

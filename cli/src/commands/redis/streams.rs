@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use clap::ArgGroup;
 use pocket_protocol::SupplierAddress;
 use pocket_store::{GroupInfo, StreamContents, StreamEntry};
 use serde::Serialize;
@@ -12,13 +13,13 @@ use super::words::count;
 use crate::output::{BOLD, Cell, DIM, Output, Table};
 
 #[derive(clap::Args)]
-#[group(id = "which", required = true, multiple = false)]
+#[command(group = ArgGroup::new("which").required(true).args(["supplier", "all"]))]
 pub struct Arguments {
     /// Stream of this supplier
-    #[arg(long, value_name = "ADDRESS", group = "which")]
+    #[arg(long, value_name = "ADDRESS")]
     supplier: Option<SupplierAddress>,
     /// All streams
-    #[arg(long, group = "which")]
+    #[arg(long)]
     all: bool,
     /// Newest entries to show of a supplier's stream
     #[arg(long, value_name = "N", default_value_t = 10)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
+use clap::ArgGroup;
 use pocket_protocol::SupplierAddress;
 use pocket_store::SupplierEntry;
 use serde::Serialize;
@@ -18,16 +19,16 @@ use super::words::{count, left, seconds};
 use crate::output::{BAD, BOLD, Cell, DIM, GOOD, Output, Table, WARN};
 
 #[derive(clap::Args)]
-#[group(id = "what", multiple = false)]
+#[command(group = ArgGroup::new("what").args(["supplier", "list", "claims"]))]
 pub struct Arguments {
     /// All that is known of this supplier
-    #[arg(long, value_name = "ADDRESS", group = "what")]
+    #[arg(long, value_name = "ADDRESS")]
     supplier: Option<SupplierAddress>,
     /// All suppliers and their stakes
-    #[arg(long, group = "what")]
+    #[arg(long)]
     list: bool,
     /// Which miner works which supplier [default]
-    #[arg(long, group = "what")]
+    #[arg(long)]
     claims: bool,
 }
 

@@ -1,7 +1,7 @@
 //! A change from the Go relay miner to this program on the same Redis, in the middle of a session.
 //!
 //! `tests/recordings` has what the Go relay miner's two halves left in Redis when they ended (taken by the program
-//! `record`). The devnet follows from its genesis alone, so the session that the relays are of is there again at the same
+//! `go_peer`). The devnet follows from its genesis alone, so the session that the relays are of is there again at the same
 //! height, with the same id, keys and rings.
 
 use std::path::Path;
@@ -15,6 +15,7 @@ use pocket_proto::pocket::proof::{Claim, ClaimProofStatus};
 use pocket_protocol::{SessionId, SupplierAddress};
 use pocket_smst::Digest;
 use pocket_store::{PrivateRedis, SessionRecord, Store, StoreConfig};
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// Longest wait for something that is to happen.
@@ -31,6 +32,9 @@ struct Change {
     stage: Stage,
     supplier: SupplierAddress,
     session: SessionId,
+    // Ended after all that works with it.
+    _redis: PrivateRedis,
+    _folder: TempDir,
 }
 
 impl Change {
@@ -52,7 +56,7 @@ impl Change {
         let store = Store::new(StoreConfig::at(redis.url())).unwrap();
         let supplier: SupplierAddress = Actor::named("supplier1").address.parse().unwrap();
         let session = store.session_ids(&supplier, None).await.unwrap().remove(0);
-        let stage = Stage::start_on(World::devnet(&devnet, 1), folder, redis).await.unwrap();
+        let stage = Stage::start_at(World::devnet(&devnet, 1), &redis.url()).await.unwrap();
         Self {
             recording,
             devnet,
@@ -60,6 +64,8 @@ impl Change {
             stage,
             supplier,
             session,
+            _redis: redis,
+            _folder: folder,
         }
     }
 

@@ -9,7 +9,7 @@ mod signals;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use output::{Format, Output};
 
@@ -39,10 +39,16 @@ enum Command {
     Relayer(commands::relayer::Arguments),
     /// Claim and prove what relayers served.
     Miner(commands::miner::Arguments),
+    /// Run both in one process, with a Redis of their own, on a single machine.
+    AllInOne(commands::all_in_one::Arguments),
     /// Send signed relays to a relayer, one or many, and check its signatures.
     Relay(Box<pocket_client::command::RelayArgs>),
+    /// Look into Redis.
+    Redis(commands::redis::Arguments),
     /// Show the whole way on this machine, on a chain in this process.
     Demo(commands::demo::Arguments),
+    /// Write what a shell needs to complete this command's words, or its manual.
+    Completions(commands::completions::Arguments),
     /// Show the version.
     #[command(after_help = "Examples:\n  relay-miner version\n  relay-miner version --output json")]
     Version,
@@ -62,8 +68,11 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Relayer(arguments) => commands::relayer::run(arguments, output).await,
             Command::Miner(arguments) => commands::miner::run(arguments, output).await,
+            Command::AllInOne(arguments) => commands::all_in_one::run(arguments).await,
             Command::Relay(arguments) => commands::relay::run(*arguments, output).await,
+            Command::Redis(arguments) => commands::redis::run(arguments, output).await,
             Command::Demo(arguments) => commands::demo::run(arguments, output).await,
+            Command::Completions(arguments) => commands::completions::run(&arguments, &mut Arguments::command()),
             Command::Version => commands::version::run(output),
         }
     });

@@ -147,12 +147,11 @@ async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
     Ok(chain)
 }
 
-/// Redis, which nobody has asked yet.
-pub fn open_store(config: &RedisConfig) -> anyhow::Result<Store> {
-    let url = config.url.expose();
+/// Redis as configured.
+pub fn store_config(config: &RedisConfig) -> StoreConfig {
     let names = config.namespace.clone();
-    Store::new(StoreConfig {
-        url: url.to_owned(),
+    StoreConfig {
+        url: config.url.expose().to_owned(),
         wait_replicas: config.wait_replicas,
         namespace: Namespace {
             base: names.base_prefix,
@@ -164,8 +163,12 @@ pub fn open_store(config: &RedisConfig) -> anyhow::Result<Store> {
             meter: names.meter_prefix,
             consumer_group: names.consumer_group_prefix,
         },
-    })
-    .context("redis.url cannot be used")
+    }
+}
+
+/// Redis, which nobody has asked yet.
+pub fn open_store(config: &RedisConfig) -> anyhow::Result<Store> {
+    Store::new(store_config(config)).context("redis.url cannot be used")
 }
 
 /// Redis; one that is away is not an error.

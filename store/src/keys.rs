@@ -1,6 +1,10 @@
+mod patterns;
+
 use std::borrow::Cow;
 
 use pocket_protocol::{Height, SessionId, SupplierAddress};
+
+pub use patterns::CacheKind;
 
 /// The prefixes of all keys, as the `redis.namespace` section of both configs names them.
 #[derive(Clone, Debug, PartialEq, Eq)]

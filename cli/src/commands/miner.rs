@@ -88,7 +88,12 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     parts::tell_unknown(&MinerConfig::unknown_variables(&environment));
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
+    serve(config, arguments.consumer_name, cancel).await?;
+    Ok(ExitCode::SUCCESS)
+}
 
+/// Mines until `cancel`, under a name that no other has.
+pub async fn serve(config: MinerConfig, name: Option<String>, cancel: CancellationToken) -> anyhow::Result<()> {
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
     let _stakes = check::at_miners_start(&parts);
     let registry = Registry::new();
@@ -107,7 +112,7 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
         tx: TxSender::new(parts.chain.clone(), parts.keys.clone(), tx),
         metrics: Metrics::register(&registry)?,
     };
-    let name = arguments.consumer_name.or_else(|| config.redis.consumer_name.clone());
+    let name = name.or_else(|| config.redis.consumer_name.clone());
     let instance = name.unwrap_or_else(instance);
     let probes = parts.probes(&[&config.metrics], &registry, &cancel).await?;
     let settings = Settings {
@@ -117,8 +122,7 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     let miner = Miner::start(settings, deps, cancel.clone());
     tracing::info!(instance, "mining");
     miner.stopped().await;
-    parts.end(probes).await?;
-    Ok(ExitCode::SUCCESS)
+    parts.end(probes).await
 }
 
 /// The test switches that the Go peer has too (spec: claims-and-proofs.md §18).

@@ -85,7 +85,12 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     parts::tell_unknown(&RelayerConfig::unknown_variables(&environment));
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
+    serve(config, cancel).await?;
+    Ok(ExitCode::SUCCESS)
+}
 
+/// Serves until `cancel`, and until all that was answered is handed over.
+pub async fn serve(config: RelayerConfig, cancel: CancellationToken) -> anyhow::Result<()> {
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
     let _stakes = check::at_relayers_start(&config, &parts);
     let registry = Registry::new();
@@ -103,6 +108,5 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
         .await?;
     tracing::info!(address = %relayer.local_addr(), services = config.services.len(), "serving relays");
     relayer.join().await;
-    parts.end(probes).await?;
-    Ok(ExitCode::SUCCESS)
+    parts.end(probes).await
 }

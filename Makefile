@@ -37,6 +37,10 @@ demo: tools ## Serve, claim and prove relays on a chain in this process, live in
 test: tools ## Run every test: units, properties, golden vectors, real Redis, the verifying devnet
 	cargo test --workspace --locked
 
+.PHONY: schemas
+schemas: ## Write docs/schemas anew, after a key of the configuration has changed
+	UPDATE_SCHEMAS=1 cargo test --locked --package pocket-config --test operators schema
+
 .PHONY: vectors
 vectors: ## Check golden vectors: make vectors VECTORS=DIR
 	cargo run --quiet --locked --package pocket-conformance -- $(VECTORS)

@@ -53,4 +53,4 @@ pub use relayer::{Deps, Relayer, RelayerError, RunningRelayer};
 pub use service::ServiceError;
 pub use simulation::{NotAdmitted, SimulationError};
 pub use target::{Target, TargetError};
-pub use tls_port::TlsError;
+pub use tls_port::{TlsError, check_tls};

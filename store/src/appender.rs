@@ -3,11 +3,14 @@
 use std::{collections::HashMap, collections::VecDeque, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use futures::future::join_all;
+use pocket_protocol::SupplierAddress;
 use redis::{RedisResult, Value};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{PublishGuard, PublisherConfig, PublisherStats, Store, StoreError, link::Link, publisher::Queued};
+use crate::{
+    PublishGuard, PublisherConfig, PublisherStats, Store, StoreError, link::Link, publisher::Queued, replicas::Lonely,
+};
 
 /// Pause after the first failed batch; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -32,6 +35,7 @@ pub(crate) async fn write_batches<G: PublishGuard>(
         config,
         waiting,
         stats,
+        lonely: Lonely::new(config.alone_for),
         held: VecDeque::new(),
         is_away: false,
         pause: FIRST_PAUSE,
@@ -46,6 +50,7 @@ struct Appender<G> {
     config: PublisherConfig,
     waiting: mpsc::UnboundedReceiver<Queued<G>>,
     stats: Arc<PublisherStats>,
+    lonely: Lonely,
     /// Tried in vain.
     held: VecDeque<Queued<G>>,
     /// Nothing at all was taken the last time: new relays wait for the next attempt.
@@ -106,7 +111,12 @@ impl<G: PublishGuard> Appender<G> {
         let groups = batches_of_one_server(batch, store.is_cluster());
         let written = groups.into_iter().map(|group| append(store, link, group));
         let (mut confirmed, mut failed) = (Vec::new(), None);
-        for group in join_all(written).await {
+        for mut group in join_all(written).await {
+            if let Some((supplier, replicas)) = group.replicas()
+                && !self.is_safe(supplier, replicas).await
+            {
+                group.hold_all();
+            }
             failed = failed.or(group.failure);
             for (relay, is_confirmed) in group.relays {
                 if is_confirmed {
@@ -135,6 +145,19 @@ impl<G: PublishGuard> Appender<G> {
             G::confirmed(guards);
         }
     }
+
+    /// Whether what the primary took for a supplier outlives it, when so many replicas have it.
+    async fn is_safe(&mut self, supplier: SupplierAddress, replicas: u32) -> bool {
+        let policy = self.store.replicas();
+        let key = self.store.keys().stream(supplier.as_str());
+        // Elsewhere there is one primary, whatever is asked of it.
+        let server = if self.store.is_cluster() { &key } else { "" };
+        if policy.wanted().is_none_or(|wanted| replicas >= wanted) {
+            self.lonely.has_company(server);
+            return true;
+        }
+        self.lonely.look(server, &self.store, &self.link, &key).await && policy.takes_none()
+    }
 }
 
 /// A pipeline goes to one server: in a Cluster each supplier's relays are one.
@@ -153,6 +176,8 @@ fn batches_of_one_server<G>(batch: Vec<Queued<G>>, is_cluster: bool) -> Vec<Vec<
 struct Written<G> {
     relays: Vec<(Queued<G>, bool)>,
     failure: Option<Failure>,
+    /// How many replicas have them, where that was asked.
+    replicas: Option<u32>,
 }
 
 /// Why a relay is not confirmed.
@@ -186,7 +211,7 @@ async fn append<G>(store: &Store, link: &Link, relays: Vec<Queued<G>>) -> Writte
         Err(error) => return Written::none(relays, StoreError::from(error)),
     };
     let mut failure = None;
-    let mut written: Vec<_> = relays
+    let written: Vec<_> = relays
         .into_iter()
         .map(|relay| match answers.next() {
             Some(Ok(_)) => (relay, true),
@@ -197,24 +222,17 @@ async fn append<G>(store: &Store, link: &Link, relays: Vec<Queued<G>>) -> Writte
             None => (relay, false),
         })
         .collect();
-    if policy.wanted().is_some() {
+    // It is an error when the server was demoted meanwhile: then no replica says anything.
+    let replicas = policy.wanted().map(|_| {
         let confirmed = answers
             .next()
-            .and_then(|answer| redis::from_redis_value(answer.ok()?).ok())
-            .unwrap_or(0);
-        let key = written
-            .first()
-            .map(|(relay, _)| store.keys().stream(relay.supplier.as_str()));
-        if !policy.is_met(confirmed, link, &key.unwrap_or_default()).await {
-            for (_, is_confirmed) in &mut written {
-                *is_confirmed = false;
-            }
-            failure.get_or_insert(Failure::Replicas(confirmed));
-        }
-    }
+            .and_then(|answer| redis::from_redis_value(answer.ok()?).ok());
+        confirmed.unwrap_or(0)
+    });
     Written {
         relays: written,
         failure,
+        replicas,
     }
 }
 
@@ -223,6 +241,22 @@ impl<G> Written<G> {
         Self {
             relays: relays.into_iter().map(|relay| (relay, false)).collect(),
             failure: Some(error.into()),
+            replicas: None,
         }
+    }
+
+    /// Whose relays they are, at least the first, and how many replicas have them, where that was asked.
+    fn replicas(&self) -> Option<(SupplierAddress, u32)> {
+        let (relay, _) = self.relays.first()?;
+        Some((relay.supplier.clone(), self.replicas?))
+    }
+
+    /// Counts no relay as confirmed: too few replicas have them.
+    fn hold_all(&mut self) {
+        for (_, is_confirmed) in &mut self.relays {
+            *is_confirmed = false;
+        }
+        self.failure
+            .get_or_insert(Failure::Replicas(self.replicas.unwrap_or_default()));
     }
 }

@@ -2,7 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, FromRedisValue, Pipeline};
 
-use crate::{Keys, Namespace, StoreError, address::Address, dedicated::Dedicated, link::Link, replicas::ReplicaPolicy};
+use crate::{
+    Keys, Namespace, StoreError, address::Address, dedicated::Dedicated, link, link::Link, replicas::ReplicaPolicy,
+};
 
 /// Where Redis is and how keys are named.
 #[derive(Clone, Debug)]
@@ -114,6 +116,16 @@ impl Store {
     /// A second connection like the shared one, for what may wait for replicas.
     pub(crate) fn separate(&self) -> Result<Link, StoreError> {
         Ok(Link::open(&self.address)?)
+    }
+
+    /// The run id of the server that sentinels name now; `None` where there are none, or where none answers.
+    pub(crate) async fn named_by_sentinels(&self) -> Option<String> {
+        let Address::Sentinel { .. } = self.address else {
+            return None;
+        };
+        let mut named = link::connect(&self.address, link::RESPONSE_TIMEOUT).await.ok()?;
+        let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut named).await.ok()?;
+        info.get("run_id")
     }
 
     /// The shared connection.

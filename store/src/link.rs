@@ -56,6 +56,15 @@ impl Link {
     }
 }
 
+impl Link {
+    /// Looks for the server anew at the next call. A Cluster's map tells by itself.
+    pub fn forget(&self) {
+        if let Self::Primary(primary) = self {
+            primary.slot.store(Arc::default());
+        }
+    }
+}
+
 impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {

@@ -244,6 +244,8 @@ impl Run {
         let instance = log
             .as_ref()
             .map_or_else(|| instance_name(&listener), |log| log.name().to_owned());
+        // Connections wait at the port.
+        let first = marks.begin(&instance).await;
         let mut helpers = JoinSet::new();
         let gated = pipeline.clone();
         let gate_cancel = cancel.clone();
@@ -271,7 +273,7 @@ impl Run {
         let end_marks = CancellationToken::new();
         let store = marks.store.clone();
         let mut marking = JoinSet::new();
-        marking.spawn(marks.run(instance.clone(), end_marks.clone()));
+        marking.spawn(marks.run(instance.clone(), first, end_marks.clone()));
 
         server.run(listener, SHUTDOWN_GRACE, cancel).await;
         pipeline.afterwards.close();

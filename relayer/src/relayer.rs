@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
 use crate::received::Reception;
-use crate::relay_log::{RelayLog, Travelling};
+use crate::relay_log::{RelayLog, Replay, Travelling};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::simulation::{Simulation, SimulationError};
@@ -259,7 +259,12 @@ impl Run {
         let end_log = CancellationToken::new();
         let mut logging = JoinSet::new();
         if let Some(log) = &log {
-            logging.spawn(log.clone().replay(publisher, marks.drain.clone(), end_log.clone()));
+            let to = Replay {
+                publisher,
+                drain: marks.drain.clone(),
+                pipeline: pipeline.clone(),
+            };
+            logging.spawn(log.clone().replay(to, end_log.clone()));
             logging.spawn(log.clone().sync(end_log.clone()));
         }
         // Kept until the last relay is charged.

@@ -139,7 +139,6 @@ async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
     let url = config.url.expose();
     let names = config.namespace.clone();
     let store = Store::new(StoreConfig {
-        url: url.to_owned(),
         wait_replicas: config.wait_replicas,
         namespace: Namespace {
             base: names.base_prefix,
@@ -151,6 +150,7 @@ async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
             meter: names.meter_prefix,
             consumer_group: names.consumer_group_prefix,
         },
+        ..StoreConfig::at(url)
     })
     .context("redis.url cannot be used")?;
     match store.ping().await {

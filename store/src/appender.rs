@@ -8,9 +8,7 @@ use redis::{RedisResult, Value};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    PublishGuard, PublisherConfig, PublisherStats, Store, StoreError, link::Link, publisher::Queued, replicas::Lonely,
-};
+use crate::{PublishGuard, PublisherConfig, PublisherStats, Store, StoreError, link::Link, publisher::Queued};
 
 /// Pause after the first failed batch; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -24,18 +22,13 @@ pub(crate) async fn write_batches<G: PublishGuard>(
     stats: Arc<PublisherStats>,
     cancel: CancellationToken,
 ) {
-    // Whoever waits for replicas holds up what comes behind on the same connection.
-    let link = match store.replicas().wanted() {
-        Some(_) => store.separate().unwrap_or_else(|_| store.link()),
-        None => store.link(),
-    };
+    let link = store.careful().link();
     let mut appender = Appender {
         store,
         link,
         config,
         waiting,
         stats,
-        lonely: Lonely::new(config.alone_for),
         held: VecDeque::new(),
         is_away: false,
         pause: FIRST_PAUSE,
@@ -50,7 +43,6 @@ struct Appender<G> {
     config: PublisherConfig,
     waiting: mpsc::UnboundedReceiver<Queued<G>>,
     stats: Arc<PublisherStats>,
-    lonely: Lonely,
     /// Tried in vain.
     held: VecDeque<Queued<G>>,
     /// Nothing at all was taken the last time: new relays wait for the next attempt.
@@ -112,10 +104,11 @@ impl<G: PublishGuard> Appender<G> {
         let written = groups.into_iter().map(|group| append(store, link, group));
         let (mut confirmed, mut failed) = (Vec::new(), None);
         for mut group in join_all(written).await {
-            if let Some((supplier, replicas)) = group.replicas()
-                && !self.is_safe(supplier, replicas).await
-            {
-                group.hold_all();
+            if let Some((supplier, replicas)) = group.replicas() {
+                let key = store.keys().stream(supplier.as_str());
+                if !store.replicas().are_enough(replicas, store, link, &key).await {
+                    group.hold_all(replicas);
+                }
             }
             failed = failed.or(group.failure);
             for (relay, is_confirmed) in group.relays {
@@ -145,19 +138,6 @@ impl<G: PublishGuard> Appender<G> {
             G::confirmed(guards);
         }
     }
-
-    /// Whether what the primary took for a supplier outlives it, when so many replicas have it.
-    async fn is_safe(&mut self, supplier: SupplierAddress, replicas: u32) -> bool {
-        let policy = self.store.replicas();
-        let key = self.store.keys().stream(supplier.as_str());
-        // Elsewhere there is one primary, whatever is asked of it.
-        let server = if self.store.is_cluster() { &key } else { "" };
-        if policy.wanted().is_none_or(|wanted| replicas >= wanted) {
-            self.lonely.has_company(server);
-            return true;
-        }
-        self.lonely.look(server, &self.store, &self.link, &key).await && policy.takes_none()
-    }
 }
 
 /// A pipeline goes to one server: in a Cluster each supplier's relays are one.
@@ -175,18 +155,9 @@ fn batches_of_one_server<G>(batch: Vec<Queued<G>>, is_cluster: bool) -> Vec<Vec<
 /// Relays of one server, after an attempt.
 struct Written<G> {
     relays: Vec<(Queued<G>, bool)>,
-    failure: Option<Failure>,
+    failure: Option<StoreError>,
     /// How many replicas have them, where that was asked.
     replicas: Option<u32>,
-}
-
-/// Why a relay is not confirmed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("only {0} replicas have it; redis.wait_replicas says how many must")]
-    Replicas(u32),
 }
 
 async fn append<G>(store: &Store, link: &Link, relays: Vec<Queued<G>>) -> Written<G> {
@@ -216,7 +187,7 @@ async fn append<G>(store: &Store, link: &Link, relays: Vec<Queued<G>>) -> Writte
         .map(|relay| match answers.next() {
             Some(Ok(_)) => (relay, true),
             Some(Err(error)) => {
-                failure.get_or_insert(Failure::from(StoreError::from(error)));
+                failure.get_or_insert(StoreError::from(error));
                 (relay, false)
             }
             None => (relay, false),
@@ -240,7 +211,7 @@ impl<G> Written<G> {
     fn none(relays: Vec<Queued<G>>, error: StoreError) -> Self {
         Self {
             relays: relays.into_iter().map(|relay| (relay, false)).collect(),
-            failure: Some(error.into()),
+            failure: Some(error),
             replicas: None,
         }
     }
@@ -252,11 +223,10 @@ impl<G> Written<G> {
     }
 
     /// Counts no relay as confirmed: too few replicas have them.
-    fn hold_all(&mut self) {
+    fn hold_all(&mut self, replicas: u32) {
         for (_, is_confirmed) in &mut self.relays {
             *is_confirmed = false;
         }
-        self.failure
-            .get_or_insert(Failure::Replicas(self.replicas.unwrap_or_default()));
+        self.failure.get_or_insert(StoreError::Unreplicated(replicas));
     }
 }

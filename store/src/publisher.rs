@@ -22,9 +22,6 @@ pub struct PublisherConfig {
     pub batch: usize,
     /// After a shutdown is asked for, how long to go on trying to hand over what is queued.
     pub flush_timeout: Duration,
-    /// How long a primary that a replica could replace must be without any until its word alone counts. Longer than
-    /// a paused primary takes to learn that it was replaced.
-    pub alone_for: Duration,
 }
 
 impl Default for PublisherConfig {
@@ -33,7 +30,6 @@ impl Default for PublisherConfig {
             queue: 16_384,
             batch: 512,
             flush_timeout: Duration::from_secs(20),
-            alone_for: Duration::from_secs(20),
         }
     }
 }

@@ -1,12 +1,13 @@
-//! How many replicas must have a relay before its session may be closed.
+//! How many replicas must have a write before something outside of Redis may follow from it.
 //!
 //! A primary answers before its replicas have a write. If it dies then, the replica that takes its place never had it.
-//! Whatever a miner writes is a step from one consistent state to the next, so an older state only means that relays
-//! come again; but a relay that its relayer has let go comes from nowhere. So a relayer lets go only when a replica
-//! has it, too.
+//! Most of what a miner writes is a step from one consistent state to the next, so an older state only means that relays
+//! come again. But a relay that its relayer has let go comes from nowhere, and a claim stays on chain. So a relayer lets
+//! a relay go, and a miner claims a sealed tree, only when a replica has it, too.
 
 use std::{
     collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -21,55 +22,24 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 
 /// What is demanded of replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReplicaPolicy {
+enum Policy {
     /// The primary's word is enough.
     Ignore,
-    /// One replica, unless the primary has none for [long](Lonely): then there is nothing that could take its place.
+    /// One replica, unless the primary has had none for long: then there is nothing that could take its place.
     OneIfAny,
     /// So many, whatever happens.
     AtLeast(u32),
 }
 
-impl ReplicaPolicy {
-    pub fn of(address: &Address, configured: Option<u32>) -> Self {
-        match configured {
-            Some(0) => Self::Ignore,
-            Some(count) => Self::AtLeast(count),
-            None if address.fails_over() => Self::OneIfAny,
-            None => Self::Ignore,
-        }
-    }
-
-    /// How many must confirm.
-    pub fn wanted(self) -> Option<u32> {
-        match self {
-            Self::Ignore => None,
-            Self::OneIfAny => Some(1),
-            Self::AtLeast(count) => Some(count),
-        }
-    }
-
-    /// Adds the wait for replicas behind the writes of a pipeline.
-    pub fn wait(self, pipeline: &mut redis::Pipeline) {
-        if let Some(wanted) = self.wanted() {
-            pipeline.cmd("WAIT").arg(wanted).arg(PATIENCE.as_millis() as u64);
-        }
-    }
-
-    /// Whether the primary may be believed that is alone.
-    pub fn takes_none(self) -> bool {
-        self == Self::OneIfAny
-    }
-}
-
-/// Primaries that were seen without a replica, and since when.
+/// What is demanded of replicas, and which primaries were seen without any, and since when.
 ///
-/// One look tells nothing. A primary that was paused and replaced meanwhile wakes up, takes what waits for it, and has
-/// no replica, because its replica took its place; a replica that starts again is back in a moment, and its primary
-/// may die before.
-pub(crate) struct Lonely {
-    /// By whatever names the server for the caller.
-    seen: HashMap<String, Sighting>,
+/// One look at a primary that is alone tells nothing. One that was paused and replaced meanwhile wakes up, takes what
+/// waits for it, and has no replica, because its replica took its place; a replica that starts again is back in a
+/// moment, and its primary may die before.
+pub(crate) struct Replicas {
+    policy: Policy,
+    // Locked only while replicas are missing, and for nanoseconds.
+    alone: Mutex<HashMap<String, Sighting>>,
     believed_after: Duration,
 }
 
@@ -80,46 +50,73 @@ struct Sighting {
     last: Instant,
 }
 
-impl Lonely {
-    /// Believes a server that is alone for `believed_after`.
-    pub fn new(believed_after: Duration) -> Self {
+impl Replicas {
+    /// `configured` as in [`crate::StoreConfig::wait_replicas`]; a primary is believed to be alone after
+    /// `believed_after`.
+    pub fn of(address: &Address, configured: Option<u32>, believed_after: Duration) -> Self {
+        let policy = match configured {
+            Some(0) => Policy::Ignore,
+            Some(count) => Policy::AtLeast(count),
+            None if address.fails_over() => Policy::OneIfAny,
+            None => Policy::Ignore,
+        };
         Self {
-            seen: HashMap::new(),
+            policy,
+            alone: Mutex::default(),
             believed_after,
         }
     }
 
-    /// The server has a replica.
-    pub fn has_company(&mut self, server: &str) {
-        if !self.seen.is_empty() {
-            self.seen.remove(server);
+    /// How many must confirm.
+    pub fn wanted(&self) -> Option<u32> {
+        match self.policy {
+            Policy::Ignore => None,
+            Policy::OneIfAny => Some(1),
+            Policy::AtLeast(count) => Some(count),
         }
     }
 
-    /// Looks at the server that has `key`, of whose replicas not enough have confirmed; `true` if it has had none for
-    /// long.
-    pub async fn look(&mut self, server: &str, store: &Store, link: &Link, key: &str) -> bool {
+    /// Adds the wait for replicas behind the writes of a pipeline. Its answer is how many have them.
+    pub fn wait(&self, pipeline: &mut redis::Pipeline) {
+        if let Some(wanted) = self.wanted() {
+            pipeline.cmd("WAIT").arg(wanted).arg(PATIENCE.as_millis() as u64);
+        }
+    }
+
+    /// Whether a write to `key` over this link, that `confirmed` replicas have, outlives its primary.
+    pub async fn are_enough(&self, confirmed: u32, store: &Store, link: &Link, key: &str) -> bool {
+        // Elsewhere there is one primary, whatever is asked of it.
+        let server = if store.is_cluster() { key } else { "" };
+        if self.wanted().is_none_or(|wanted| confirmed >= wanted) {
+            self.has_company(server);
+            return true;
+        }
         let Some(run_id) = alone(link, key).await else {
             self.has_company(server);
             return false;
         };
         if self.is_believed(server, &run_id, Instant::now()) {
-            return true;
+            return self.policy == Policy::OneIfAny;
         }
         // Sentinels know sooner than the server itself that it was replaced.
         if let Some(named) = store.named_by_sentinels().await
             && named != run_id
         {
-            tracing::warn!("this Redis was replaced as the primary: relays go to the other");
+            tracing::warn!("this Redis was replaced as the primary: the other is written to");
             self.has_company(server);
             link.forget();
         }
         false
     }
 
+    fn has_company(&self, server: &str) {
+        self.alone().remove(server);
+    }
+
     /// Notes that a server is alone at a moment; `true` when it was so at every look since long.
-    fn is_believed(&mut self, server: &str, run_id: &str, now: Instant) -> bool {
-        let known = self.seen.get_mut(server).filter(|seen| seen.run_id == run_id);
+    fn is_believed(&self, server: &str, run_id: &str, now: Instant) -> bool {
+        let mut alone = self.alone();
+        let known = alone.get_mut(server).filter(|seen| seen.run_id == run_id);
         if let Some(seen) = known
             && now.duration_since(seen.last) < FORGOTTEN_AFTER.max(self.believed_after)
         {
@@ -131,8 +128,12 @@ impl Lonely {
             since: now,
             last: now,
         };
-        self.seen.insert(server.to_owned(), seen);
+        alone.insert(server.to_owned(), seen);
         false
+    }
+
+    fn alone(&self) -> MutexGuard<'_, HashMap<String, Sighting>> {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,7 +155,10 @@ async fn alone(link: &Link, key: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(20);
+    fn replicas() -> Replicas {
+        let address = Address::parse("redis-cluster://a:1").unwrap();
+        Replicas::of(&address, None, seconds(20))
+    }
 
     fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
@@ -162,29 +166,29 @@ mod tests {
 
     #[test]
     fn primary_is_believed_only_after_it_was_alone_for_long() {
-        let (mut lonely, start) = (Lonely::new(LONG), Instant::now());
-        assert!(!lonely.is_believed("key", "run", start));
-        assert!(!lonely.is_believed("key", "run", start + seconds(19)));
-        assert!(lonely.is_believed("key", "run", start + seconds(20)));
-        assert!(lonely.is_believed("key", "run", start + seconds(40)));
+        let (replicas, start) = (replicas(), Instant::now());
+        assert!(!replicas.is_believed("key", "run", start));
+        assert!(!replicas.is_believed("key", "run", start + seconds(19)));
+        assert!(replicas.is_believed("key", "run", start + seconds(20)));
+        assert!(replicas.is_believed("key", "run", start + seconds(40)));
     }
 
     #[test]
     fn replica_another_server_and_a_long_pause_begin_it_anew() {
-        let (mut lonely, start) = (Lonely::new(LONG), Instant::now());
-        assert!(!lonely.is_believed("key", "run", start));
-        lonely.has_company("key");
-        assert!(!lonely.is_believed("key", "run", start + seconds(21)));
-        assert!(!lonely.is_believed("key", "other", start + seconds(42)));
-        assert!(!lonely.is_believed("key", "other", start + seconds(73)));
-        assert!(lonely.is_believed("key", "other", start + seconds(94)));
+        let (replicas, start) = (replicas(), Instant::now());
+        assert!(!replicas.is_believed("key", "run", start));
+        replicas.has_company("key");
+        assert!(!replicas.is_believed("key", "run", start + seconds(21)));
+        assert!(!replicas.is_believed("key", "other", start + seconds(42)));
+        assert!(!replicas.is_believed("key", "other", start + seconds(73)));
+        assert!(replicas.is_believed("key", "other", start + seconds(94)));
     }
 
     #[test]
     fn servers_of_a_cluster_are_told_apart() {
-        let (mut lonely, start) = (Lonely::new(LONG), Instant::now());
-        assert!(!lonely.is_believed("one", "a", start));
-        assert!(!lonely.is_believed("two", "b", start + seconds(20)));
-        assert!(lonely.is_believed("one", "a", start + seconds(20)));
+        let (replicas, start) = (replicas(), Instant::now());
+        assert!(!replicas.is_believed("one", "a", start));
+        assert!(!replicas.is_believed("two", "b", start + seconds(20)));
+        assert!(replicas.is_believed("one", "a", start + seconds(20)));
     }
 }

@@ -349,11 +349,12 @@ async fn relay_counts_as_published_only_when_a_replica_has_it() {
     };
     sentinel.kill_replica().await.unwrap();
     // After a while without any replica there is none to wait for, unless it is demanded.
-    let patient = PublisherConfig {
+    let config = StoreConfig {
         alone_for: Duration::from_millis(200),
-        ..PublisherConfig::default()
+        ..StoreConfig::at(sentinel.url())
     };
-    let (publisher, writing) = RelayPublisher::start(world.store.clone(), patient, CancellationToken::new());
+    let lenient = Store::new(config).unwrap();
+    let (publisher, writing) = RelayPublisher::start(lenient, PublisherConfig::default(), CancellationToken::new());
     let slot = publisher.reserve().await;
     assert!(publisher.publish(slot, supplier(0), Bytes::from_static(b"first"), ()));
     until_published(&publisher, 1).await;
@@ -379,6 +380,26 @@ async fn relay_counts_as_published_only_when_a_replica_has_it() {
     drop(publisher);
     writing.await.unwrap();
     assert_eq!(Arc::strong_count(&guard), 1);
+}
+
+#[tokio::test]
+async fn tree_counts_as_sealed_only_when_a_replica_has_it() {
+    let mut world = World::sentinel().await;
+    let Redis::Sentinel(sentinel) = &mut world.redis else {
+        unreachable!()
+    };
+    let lease = own(&world.store).await;
+    let session = record(0).session;
+    let careful = world.store.careful();
+    let seal = async || {
+        let sealing = careful.seal_tree(&lease, &supplier(0), &session, &root(1), None);
+        sealing.await
+    };
+    patiently(seal).await.unwrap();
+    sentinel.kill_replica().await.unwrap();
+    assert!(matches!(seal().await, Err(StoreError::Unreplicated(0))));
+    sentinel.revive().await.unwrap();
+    seal().await.unwrap();
 }
 
 async fn until_published<G: pocket_store::PublishGuard>(publisher: &RelayPublisher<G>, count: u64) {

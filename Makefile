@@ -10,6 +10,8 @@ SESSIONS ?= 3
 # Rounds of `make chaos`, and the seed that decides what breaks; a new one each time if empty.
 ROUNDS ?= 200
 SEED ?=
+# Length of `make soak`.
+MINUTES ?= 60
 # All that is run here is built in one profile, so that dependencies are built once.
 BINARIES = $${CARGO_TARGET_DIR:-target}/debug
 
@@ -48,6 +50,10 @@ e2e: tools binaries ## The whole way on the real chain, for every RPC type (need
 .PHONY: chaos
 chaos: tools binaries ## Kill, pause, cut off and refuse a fleet for ROUNDS sessions: nothing may be lost (SEED=n repeats)
 	$(BINARIES)/chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: soak
+soak: tools binaries ## The same on the real chain for MINUTES, a kill or a pause each (needs Go 1.26): ends with a JSON line
+	$(BINARIES)/soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 IAI_VERSION := $(shell sed -n '/^name = "iai-callgrind"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 IAI_RUNNER := $(CURDIR)/target/tools/bin/iai-callgrind-runner

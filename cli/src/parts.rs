@@ -151,7 +151,6 @@ async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
 pub fn store_config(config: &RedisConfig) -> StoreConfig {
     let names = config.namespace.clone();
     StoreConfig {
-        url: config.url.expose().to_owned(),
         wait_replicas: config.wait_replicas,
         namespace: Namespace {
             base: names.base_prefix,
@@ -163,6 +162,7 @@ pub fn store_config(config: &RedisConfig) -> StoreConfig {
             meter: names.meter_prefix,
             consumer_group: names.consumer_group_prefix,
         },
+        ..StoreConfig::at(config.url.expose())
     }
 }
 

@@ -181,7 +181,7 @@ impl Worker {
                 )
                 .await?;
             let effect = match effect {
-                Some(Effect::Seal) => self.seal(&id).await?,
+                Some(Effect::Seal) => self.seal(&id, sight.map(|sight| sight.connection)).await?,
                 effect => effect,
             };
             match effect {

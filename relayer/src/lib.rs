@@ -40,6 +40,7 @@ mod stream;
 mod supplier_gate;
 mod target;
 mod tls_port;
+mod trusted;
 mod untaken;
 mod verify;
 mod warm;

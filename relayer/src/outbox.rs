@@ -8,7 +8,7 @@ use pocket_protocol::SupplierAddress;
 use pocket_store::RelayPublisher;
 
 use crate::drain::InFlight;
-use crate::relay_log::{RelayLog, Travelling, Unlogged};
+use crate::relay_log::{Noted, RelayLog, Travelling, Unlogged};
 
 /// Between two looks for room in the log.
 const LOOK: Duration = Duration::from_millis(50);
@@ -26,6 +26,11 @@ pub(crate) struct PublishSlot(Option<pocket_store::PublishSlot>);
 impl Outbox {
     pub fn new(publisher: RelayPublisher<Travelling>, log: Option<Arc<RelayLog>>) -> Self {
         Self { publisher, log }
+    }
+
+    /// The relay log, if there is one.
+    pub fn log(&self) -> Option<&Arc<RelayLog>> {
+        self.log.as_ref()
     }
 
     /// Reserves a place, or says that neither the queue nor the log has one and new relays must be refused.
@@ -77,5 +82,26 @@ impl Outbox {
             // Without a log every slot has a place.
             (None, None) => false,
         }
+    }
+
+    /// As [`Self::publish`], for a relay that is in the log already.
+    pub fn publish_noted(
+        &self,
+        slot: PublishSlot,
+        supplier: SupplierAddress,
+        noted: Noted,
+        in_flight: InFlight,
+    ) -> bool {
+        match slot.0.or_else(|| self.publisher.try_reserve()) {
+            Some(place) => {
+                let message = noted.message.clone();
+                // In the log it outlives the publisher.
+                let _ = self
+                    .publisher
+                    .publish(place, supplier, message, noted.travelling(in_flight));
+            }
+            None => noted.wait(in_flight),
+        }
+        true
     }
 }

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
 use crate::received::Reception;
-use crate::relay_log::{RelayLog, Travelling};
+use crate::relay_log::{RelayLog, Replay, Travelling};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::simulation::{Simulation, SimulationError};
@@ -244,6 +244,8 @@ impl Run {
         let instance = log
             .as_ref()
             .map_or_else(|| instance_name(&listener), |log| log.name().to_owned());
+        // Connections wait at the port.
+        let first = marks.begin(&instance).await;
         let mut helpers = JoinSet::new();
         let gated = pipeline.clone();
         let gate_cancel = cancel.clone();
@@ -257,7 +259,12 @@ impl Run {
         let end_log = CancellationToken::new();
         let mut logging = JoinSet::new();
         if let Some(log) = &log {
-            logging.spawn(log.clone().replay(publisher, marks.drain.clone(), end_log.clone()));
+            let to = Replay {
+                publisher,
+                drain: marks.drain.clone(),
+                pipeline: pipeline.clone(),
+            };
+            logging.spawn(log.clone().replay(to, end_log.clone()));
             logging.spawn(log.clone().sync(end_log.clone()));
         }
         // Kept until the last relay is charged.
@@ -271,7 +278,7 @@ impl Run {
         let end_marks = CancellationToken::new();
         let store = marks.store.clone();
         let mut marking = JoinSet::new();
-        marking.spawn(marks.run(instance.clone(), end_marks.clone()));
+        marking.spawn(marks.run(instance.clone(), first, end_marks.clone()));
 
         server.run(listener, SHUTDOWN_GRACE, cancel).await;
         pipeline.afterwards.close();

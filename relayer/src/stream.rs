@@ -28,6 +28,7 @@ use crate::outbox::PublishSlot;
 use crate::pipeline::Pipeline;
 use crate::received::ReceivedRelay;
 use crate::refusal::Refusal;
+use crate::session_context::SessionContext;
 use crate::simulation::Trial;
 
 /// Stands after every batch, the last one too.
@@ -50,7 +51,7 @@ pub(crate) enum Answering {
     /// Verified and charged already.
     Charged(ChargedRelay),
     /// Of an optimistic service: verified once it is answered.
-    Trusted(ReceivedRelay),
+    Trusted(ReceivedRelay, Arc<SessionContext>),
     /// Simulated: counted apart and not mined.
     Simulated(ReceivedRelay, Trial),
 }
@@ -59,7 +60,7 @@ impl Answering {
     fn relay(&self) -> &ReceivedRelay {
         match self {
             Self::Charged(charged) => &charged.verified.relay,
-            Self::Trusted(relay) | Self::Simulated(relay, _) => relay,
+            Self::Trusted(relay, _) | Self::Simulated(relay, _) => relay,
         }
     }
 }
@@ -236,10 +237,11 @@ impl Running {
                 trial.succeeded();
                 let _ = self.to_client.try_send(Piece::End);
             }
-            Answering::Trusted(relay) => {
+            Answering::Trusted(relay, context) => {
+                let noted = self.pipeline.note(&relay, &signed, &context);
                 let _ = self.to_client.try_send(Piece::End);
                 drop(self.batches);
-                self.pipeline.settle(relay, signed, self.slot).await;
+                self.pipeline.settle(relay, signed, self.slot, noted).await;
             }
         }
         Ok(())

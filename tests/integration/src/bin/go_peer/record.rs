@@ -124,6 +124,6 @@ async fn play(
 
 async fn record(store: &Store, supplier: &SupplierAddress) -> Option<SessionRecord> {
     let ids = store.session_ids(supplier, None).await.ok()?;
-    let id: &SessionId = ids.first()?;
+    let id = ids.first()?;
     store.session(supplier, id).await.ok().flatten()
 }

@@ -1,5 +1,6 @@
 //! `relay-miner`: the command that operators run.
 
+mod check;
 mod commands;
 mod explain;
 mod output;
@@ -49,6 +50,7 @@ enum Command {
     /// Write what a shell needs to complete this command's words, or its manual.
     Completions(commands::completions::Arguments),
     /// Show the version.
+    #[command(after_help = "Examples:\n  relay-miner version\n  relay-miner version --output json")]
     Version,
 }
 
@@ -64,8 +66,8 @@ fn main() -> ExitCode {
     let output = Output::new(arguments.output);
     let outcome = runtime.block_on(async {
         match arguments.command {
-            Command::Relayer(arguments) => commands::relayer::run(arguments).await,
-            Command::Miner(arguments) => commands::miner::run(arguments).await,
+            Command::Relayer(arguments) => commands::relayer::run(arguments, output).await,
+            Command::Miner(arguments) => commands::miner::run(arguments, output).await,
             Command::AllInOne(arguments) => commands::all_in_one::run(arguments).await,
             Command::Relay(arguments) => commands::relay::run(*arguments, output).await,
             Command::Redis(arguments) => commands::redis::run(arguments, output).await,

@@ -163,6 +163,11 @@ impl Keys {
         )
     }
 
+    /// What is written to learn whether one may. Ours alone.
+    pub fn trial(&self, name: &str) -> String {
+        format!("{}:trial:{name}", self.namespace.base)
+    }
+
     /// Set of the relayers that write watermarks. Ours alone.
     pub fn watermark_index(&self) -> String {
         self.fleet("relayer", "watermarks")

@@ -13,6 +13,7 @@ use crate::output::Output;
 /// what the chain says came of them. Exit code 0 means that every answered relay was claimed and every required proof
 /// accepted. Needs redis-server, nothing else; nothing outlives it.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  relay-miner demo\n  relay-miner demo --relays 1000 --sessions 5 --suppliers 3")]
 pub struct Arguments {
     /// Relays to have answered.
     #[arg(long, value_name = "N", default_value_t = DemoOptions::default().relays)]

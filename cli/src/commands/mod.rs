@@ -7,4 +7,5 @@ pub mod miner;
 pub mod redis;
 pub mod relay;
 pub mod relayer;
+pub mod validate;
 pub mod version;

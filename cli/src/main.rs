@@ -3,6 +3,7 @@
 mod commands;
 mod explain;
 mod parts;
+mod shown;
 mod signals;
 
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Command {
     Relay(Box<pocket_client::command::RelayArgs>),
     /// Show the whole way on this machine, on a chain in this process.
     Demo(commands::demo::Arguments),
+    /// Show relayers and miners at work, live.
+    Top(commands::top::Arguments),
     /// Show the version.
     Version,
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             Command::Miner(arguments) => commands::miner::run(arguments).await,
             Command::Relay(arguments) => commands::relay::run(*arguments).await,
             Command::Demo(arguments) => commands::demo::run(arguments).await,
+            Command::Top(arguments) => commands::top::run(arguments).await,
             Command::Version => Ok(commands::version::run()),
         }
     });

@@ -46,6 +46,11 @@ impl Draining {
         sight.oldest.is_none_or(|oldest| oldest > drained_at)
     }
 
+    /// A relayer that is silent and may have relays still.
+    pub fn awaited(&self) -> Option<&str> {
+        self.silences.awaited()
+    }
+
     /// Forgets all session ends but those.
     pub fn keep(&mut self, is_kept: impl Fn(Height) -> bool) {
         self.drained_at.retain(|end, _| is_kept(*end));

@@ -11,7 +11,7 @@ use pocket_tx::{GasPrice, TxConfig, TxSender};
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::{self, Parts};
-use crate::signals;
+use crate::{shown, signals};
 
 /// Claim and prove what relayers served: trees from streams, claims and proofs in their windows.
 #[derive(clap::Args)]
@@ -38,6 +38,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
 
+    let ports = parts::probe_ports(&[&config.metrics]).await?;
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
     let registry = Registry::new();
     let tx = TxConfig {
@@ -57,12 +58,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let name = arguments.consumer_name.or_else(|| config.redis.consumer_name.clone());
     let instance = name.unwrap_or_else(instance);
-    let probes = parts.probes(&[&config.metrics], &registry, &cancel).await?;
     let settings = Settings {
         refused: refused(),
         ..Settings::of(&config, instance.clone())
     };
     let miner = Miner::start(settings, deps, cancel.clone());
+    let probes = parts.show(ports, &shown::miner(miner.status(), &registry, &arguments.config))?;
     tracing::info!(instance, "mining");
     miner.stopped().await;
     parts.end(probes).await?;

@@ -4,4 +4,5 @@ pub mod demo;
 pub mod miner;
 pub mod relay;
 pub mod relayer;
+pub mod top;
 pub mod version;

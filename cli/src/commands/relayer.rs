@@ -10,7 +10,7 @@ use pocket_store::PublisherConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::{self, Parts};
-use crate::signals;
+use crate::{shown, signals};
 
 /// Serve relays: verify, forward to the backend, sign, and pass mined relays on to miners.
 #[derive(clap::Args)]
@@ -34,6 +34,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
 
+    let ports = parts::probe_ports(&[&config.metrics, &config.health_check]).await?;
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
     let registry = Registry::new();
     let deps = Deps {
@@ -45,9 +46,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         publisher: PublisherConfig::default(),
     };
     let relayer = Relayer::start(&config, deps, cancel.clone()).await?;
-    let probes = parts
-        .probes(&[&config.metrics, &config.health_check], &registry, &cancel)
-        .await?;
+    let probes = parts.show(ports, &shown::relayer(relayer.status(), &registry, &arguments.config))?;
     tracing::info!(address = %relayer.local_addr(), services = config.services.len(), "serving relays");
     relayer.join().await;
     parts.end(probes).await?;

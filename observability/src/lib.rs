@@ -3,6 +3,7 @@
 //! Touches standard error and one listening socket. Metrics themselves are declared beside the code
 //! that feeds them; here is only how they are shown.
 
+mod grpc_health;
 mod logs;
 mod probes;
 

@@ -2,13 +2,21 @@ use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
 use pocket_status::{Status, page};
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+
+use crate::grpc_health;
+
+/// What a client is sent; only calls have more than whole bytes.
+pub(crate) type Answer = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Longest wait for a request's headers: a probe that says nothing is closed.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +44,7 @@ pub struct Shown {
 }
 
 /// Serves `/metrics` (Prometheus text), `/health` (the process lives), `/ready` (it can work), `/status` (what it does)
-/// and `/` (the same for a browser).
+/// and `/` (the same for a browser). gRPC's health service says what `/ready` says.
 #[derive(Debug)]
 pub struct ProbeServer {
     local_addr: SocketAddr,
@@ -92,15 +100,30 @@ async fn serve(listener: TcpListener, shown: Arc<Shown>, cancel: CancellationTok
         let shown = shown.clone();
         connections.spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let answer = answer(request.uri().path(), &shown);
-                async { Ok::<_, Infallible>(answer) }
+                let shown = shown.clone();
+                async move { Ok::<_, Infallible>(respond(request, &shown).await) }
             });
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+            let mut server = auto::Builder::new(TokioExecutor::new());
+            server
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT);
+            server
+                .http2()
+                .timer(TokioTimer::new())
+                .keep_alive_interval(HEADER_TIMEOUT);
             // A probe that breaks off is nobody's loss.
             let _ = server.serve_connection(TokioIo::new(stream), service).await;
         });
     }
+}
+
+async fn respond(request: Request<Incoming>, shown: &Shown) -> Response<Answer> {
+    if grpc_health::is_call(request.headers()) {
+        let (head, body) = request.into_parts();
+        return grpc_health::answer(head.uri.path(), body, shown).await;
+    }
+    answer(request.uri().path(), shown).map(BodyExt::boxed_unsync)
 }
 
 fn answer(path: &str, shown: &Shown) -> Response<Full<Bytes>> {
@@ -172,6 +195,10 @@ fn text_answer(status: StatusCode, kind: &str, text: impl Into<Bytes>) -> Respon
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tonic::Code;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_check_response::ServingStatus;
+    use tonic_health::pb::health_client::HealthClient;
 
     use super::*;
 
@@ -250,6 +277,40 @@ mod tests {
         assert!(!policy.contains("unsafe"), "{policy}");
         assert!(get(address, "/ready/svc").await.starts_with("HTTP/1.1 200"));
         assert!(get(address, "/ready/other").await.starts_with("HTTP/1.1 404"));
+        cancel.cancel();
+        server.stopped().await;
+    }
+
+    #[tokio::test]
+    async fn grpc_health_says_what_ready_says() {
+        let (server, cancel) = shown(Shown {
+            registry: Registry::new(),
+            ready: Arc::new(|| Err("shutting down".into())),
+            status: None,
+            services: Some(Arc::new(|service| match service {
+                "good" => Some(plain(StatusCode::OK, "")),
+                "bad" => Some(plain(StatusCode::SERVICE_UNAVAILABLE, "")),
+                _ => Some(plain(StatusCode::NOT_FOUND, "")),
+            })),
+        })
+        .await;
+        let channel = tonic::transport::Endpoint::new(format!("http://{}", server.local_addr())).unwrap();
+        let mut health = HealthClient::new(channel.connect().await.unwrap());
+        let mut check = async |service: &str| {
+            let service = service.to_owned();
+            let answer = health.check(HealthCheckRequest { service }).await;
+            answer
+                .map(|answer| answer.into_inner().status())
+                .map_err(|status| status.code())
+        };
+        assert_eq!(check("").await, Ok(ServingStatus::NotServing));
+        assert_eq!(check("good").await, Ok(ServingStatus::Serving));
+        assert_eq!(check("bad").await, Ok(ServingStatus::NotServing));
+        assert_eq!(check("other").await, Err(Code::NotFound));
+        let watched = health.watch(HealthCheckRequest::default()).await;
+        assert_eq!(watched.unwrap_err().code(), Code::Unimplemented);
+        // The client would hold its connection open.
+        drop(health);
         cancel.cancel();
         server.stopped().await;
     }

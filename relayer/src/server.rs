@@ -86,7 +86,7 @@ impl Server {
         })
     }
 
-    /// WebSockets that are open.
+    /// `WebSocket`s that are open.
     pub fn open_sockets(&self) -> usize {
         self.sockets.count()
     }

@@ -178,7 +178,7 @@ pub struct RelayLog {
 pub struct Connections {
     /// Of gateways, of every kind.
     pub open: u64,
-    /// Of those, WebSockets.
+    /// Of those, `WebSocket`s.
     pub websockets: u64,
     /// Answers that are streamed.
     pub streams: u64,

@@ -178,8 +178,10 @@ pub(crate) struct Table {
 
 impl Table {
     const GAP: usize = 2;
+    /// A text in the last column may be wrapped to no less.
+    const NARROWEST: usize = 24;
 
-    /// The table's lines, its title first, with those columns that fit into `width`.
+    /// The table's lines, its title first, with those columns that fit into `width`. Texts in the last column go on below.
     pub fn lines(&self, width: usize) -> Vec<Line> {
         let mut lines = vec![Line::of([Span::new(self.title.as_str(), Tone::Strong)])];
         if self.rows.is_empty() {
@@ -187,46 +189,77 @@ impl Table {
             return lines;
         }
         let shown = self.fitting(width);
-        let heads = shown
-            .iter()
-            .map(|(column, _)| Span::new(self.columns[*column].name, Tone::Dim));
-        lines.push(self.line(&shown, heads.collect::<Vec<_>>().iter()));
+        let head = |at: usize| Span::new(self.columns[at].name, Tone::Dim);
+        lines.push(self.line(&shown, shown.iter().map(|(at, _)| head(*at))));
         for row in &self.rows {
-            lines.push(self.line(&shown, shown.iter().map(|(column, _)| &row[*column])));
+            let parts = match shown.last() {
+                Some((at, width)) if row[*at].width() > *width => wrapped(&row[*at], *width),
+                Some((at, _)) => vec![row[*at].clone()],
+                None => Vec::new(),
+            };
+            for (number, part) in parts.into_iter().enumerate() {
+                let others = shown.iter().take(shown.len() - 1);
+                let others = others.map(|(at, _)| if number == 0 { row[*at].clone() } else { Span::default() });
+                lines.push(self.line(&shown, others.chain([part])));
+            }
         }
         lines
     }
 
-    /// The columns that fit, with their widths.
+    /// The columns that fit, with their widths; the last one's is what is left for it.
     fn fitting(&self, width: usize) -> Vec<(usize, usize)> {
-        let width_of = |at: usize| {
+        let natural = |at: usize| {
             let cells = self.rows.iter().map(|row| row[at].width());
             cells.max().unwrap_or(0).max(self.columns[at].name.width())
         };
-        let mut shown: Vec<(usize, usize)> = (0..self.columns.len()).map(|at| (at, width_of(at))).collect();
-        let total = |shown: &[(usize, usize)]| shown.iter().map(|(_, width)| width + Self::GAP).sum::<usize>();
-        while total(&shown) > width {
-            let Some(dropped) = shown.iter().rposition(|(at, _)| !self.columns[*at].is_needed) else {
-                break;
+        let mut shown: Vec<(usize, usize)> = (0..self.columns.len()).map(|at| (at, natural(at))).collect();
+        loop {
+            let before: usize = shown.iter().rev().skip(1).map(|(_, width)| width + Self::GAP).sum();
+            let left = width.saturating_sub(before + Self::GAP);
+            let Some((at, last)) = shown.last_mut() else { break };
+            if !self.columns[*at].is_number && left >= Self::NARROWEST {
+                *last = left.min(*last);
+            }
+            let dropped = shown.iter().rposition(|(at, _)| !self.columns[*at].is_needed);
+            match dropped {
+                Some(dropped) if shown.last().is_some_and(|(_, last)| *last > left) => shown.remove(dropped),
+                _ => break,
             };
-            shown.remove(dropped);
         }
         shown
     }
 
-    fn line<'a>(&self, shown: &[(usize, usize)], cells: impl Iterator<Item = &'a Span>) -> Line {
-        let mut spans = Vec::with_capacity(shown.len() * 2);
-        for ((column, width), cell) in shown.iter().zip(cells) {
-            let padding = Span::plain(" ".repeat(width - cell.width()));
+    fn line(&self, shown: &[(usize, usize)], cells: impl Iterator<Item = Span>) -> Line {
+        let mut spans = Vec::with_capacity(shown.len() * 3);
+        for (number, ((column, width), cell)) in shown.iter().zip(cells).enumerate() {
+            let padding = Span::plain(" ".repeat(width.saturating_sub(cell.width())));
             spans.push(Span::plain(" ".repeat(Self::GAP)));
             if self.columns[*column].is_number {
-                spans.extend([padding, cell.clone()]);
+                spans.extend([padding, cell]);
+            } else if number + 1 < shown.len() {
+                spans.extend([cell, padding]);
             } else {
-                spans.extend([cell.clone(), padding]);
+                spans.push(cell);
             }
         }
         Line(spans)
     }
+}
+
+/// A text in pieces that are not wider than `width`, but for words that are.
+fn wrapped(span: &Span, width: usize) -> Vec<Span> {
+    let mut pieces: Vec<String> = Vec::new();
+    for word in span.text.split(' ') {
+        match pieces.last_mut() {
+            Some(piece) if piece.width() + 1 + word.width() <= width => {
+                piece.push(' ');
+                piece.push_str(word);
+            }
+            _ => pieces.push(word.to_owned()),
+        }
+    }
+    let tone = span.tone;
+    pieces.into_iter().map(|text| Span { text, tone }).collect()
 }
 
 #[cfg(test)]
@@ -261,6 +294,20 @@ mod tests {
             "  longer   1,000",
         ];
         assert_eq!(text(&table().lines(80), 80), expected);
+    }
+
+    #[test]
+    fn last_column_goes_on_below() {
+        let mut table = table();
+        table.rows[0][2] = Span::plain("it is a long story that begins here");
+        let expected = [
+            "Things",
+            "  name    number  note",
+            "  a            7  it is a long story that",
+            "                  begins here",
+            "  longer   1,000",
+        ];
+        assert_eq!(text(&table.lines(44), 44), expected);
     }
 
     #[test]

@@ -116,7 +116,8 @@ fn sources(arguments: &Arguments) -> anyhow::Result<Sources> {
     for path in &arguments.config {
         let named = Named::of(path)?;
         if names_none {
-            endpoints.extend(named.server.filter(|server| server.enabled).map(local).transpose()?);
+            let server = named.server.as_ref().filter(|server| server.enabled);
+            endpoints.extend(server.map(local).transpose()?);
         }
         if redis.is_none() {
             redis = Some(parts::prepare_store(&named.redis)?);
@@ -157,7 +158,7 @@ impl Named {
 }
 
 /// A port of this machine, which may listen on all addresses.
-fn local(server: ServerConfig) -> anyhow::Result<Endpoint> {
+fn local(server: &ServerConfig) -> anyhow::Result<Endpoint> {
     let everywhere = |host: &str| ["0.0.0.0", "::"].contains(&host);
     let address = if everywhere(&server.address.host) {
         format!("localhost:{}", server.address.port)

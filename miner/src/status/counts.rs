@@ -17,7 +17,7 @@ impl TakenIn {
     pub fn of(metrics: &Metrics) -> Self {
         let mut counts = BTreeMap::new();
         each(&metrics.added, |supplier, count| {
-            *counts.entry(supplier.to_owned()).or_default() += count as u64
+            *counts.entry(supplier.to_owned()).or_default() += count as u64;
         });
         Self(counts)
     }

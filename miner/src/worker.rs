@@ -153,6 +153,7 @@ impl Worker {
             if record.settlement.is_some() {
                 self.board.ended(&record, None);
             } else {
+                let record = self.inherit(record).await?;
                 self.sessions.insert(record.session.clone(), Session::new(record));
             }
         }

@@ -1,6 +1,7 @@
 //! `relay-miner top`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::fmt;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,9 +9,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use pocket_config::{MinerConfig, RedisConfig, RelayerConfig, ServerConfig};
 use pocket_store::{Store, StoreConfig};
-use pocket_top::{Colours, Endpoint, Sources, frame, gather, live};
+use pocket_top::{Colours, Endpoint, Snapshot, Sources, frame, gather, live, terminal_columns};
+use serde::{Serialize, Serializer};
 use tokio_util::sync::CancellationToken;
 
+use crate::output::Output;
 use crate::{parts, signals};
 
 /// Columns of a frame that goes to a file.
@@ -43,18 +46,6 @@ pub struct Arguments {
     /// Print one frame and end.
     #[arg(long)]
     once: bool,
-    /// What is printed: a frame for people, or one JSON object.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    output: Format,
-}
-
-/// For whom it is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -66,30 +57,25 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// Shows until a key ends it, or once.
-pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCode> {
     let sources = sources(&arguments)?;
     let is_terminal = std::io::stdout().is_terminal();
-    let colours = if is_terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) {
-        Colours::Yes
-    } else {
-        Colours::No
-    };
-    if is_terminal && !arguments.once && arguments.output == Format::Text {
+    if is_terminal && !arguments.once && !output.is_json() {
         let cancel = CancellationToken::new();
         signals::watch(cancel.clone())?;
+        let colours = match anstream::AutoStream::choice(&std::io::stdout()) {
+            anstream::ColorChoice::Never => Colours::No,
+            _ => Colours::Yes,
+        };
         live(&sources, Duration::from_secs_f64(arguments.every), colours, cancel).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let snapshot = gather(&sources).await;
-    let text = match arguments.output {
-        Format::Text => frame(&snapshot, columns(is_terminal), colours),
-        Format::Json => serde_json::to_string(&snapshot)?,
-    };
-    match writeln!(std::io::stdout(), "{text}") {
-        // Who reads no further has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-        written => written?,
-    }
+    let columns = if is_terminal { terminal_columns() } else { FILE_COLUMNS };
+    output.print(&Frame {
+        snapshot: &snapshot,
+        columns,
+    })?;
     Ok(if snapshot.away.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -97,11 +83,21 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn columns(is_terminal: bool) -> usize {
-    if is_terminal {
-        pocket_top::terminal_columns()
-    } else {
-        FILE_COLUMNS
+/// All of it at once.
+struct Frame<'a> {
+    snapshot: &'a Snapshot,
+    columns: usize,
+}
+
+impl Serialize for Frame<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.snapshot.serialize(serializer)
+    }
+}
+
+impl fmt::Display for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&frame(self.snapshot, self.columns, Colours::Yes))
     }
 }
 
@@ -120,7 +116,7 @@ fn sources(arguments: &Arguments) -> anyhow::Result<Sources> {
             endpoints.extend(server.map(local).transpose()?);
         }
         if redis.is_none() {
-            redis = Some(parts::prepare_store(&named.redis)?);
+            redis = Some(parts::open_store(&named.redis)?);
         }
     }
     if endpoints.is_empty() && arguments.config.is_empty() && redis.is_none() {

@@ -50,6 +50,8 @@ pub(crate) struct Pipeline {
     pub metrics: Metrics,
     /// Optimistic relays between their answer and their verification, and streams.
     pub afterwards: TaskTracker,
+    /// Of those the streams, to be counted.
+    pub streams: TaskTracker,
     /// The last moment for those: what is not verified then is dropped.
     pub give_up: CancellationToken,
 }

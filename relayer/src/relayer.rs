@@ -24,6 +24,7 @@ use crate::relay_log::{RelayLog, Replay, Travelling};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::simulation::{Simulation, SimulationError};
+use crate::status::{Observer, StatusHandle};
 use crate::supplier_gate::SupplierGate;
 use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
@@ -96,6 +97,7 @@ pub struct Relayer;
 pub struct RunningRelayer {
     local_addr: SocketAddr,
     cancel: CancellationToken,
+    status: StatusHandle,
     task: JoinHandle<()>,
 }
 
@@ -103,6 +105,11 @@ impl RunningRelayer {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What it tells of itself, for as long as it works.
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
     }
 
     /// Waits until it has ended, after its token was cancelled.
@@ -175,6 +182,7 @@ impl Relayer {
             feed: deps.feed.clone(),
             metrics: metrics.clone(),
             afterwards: TaskTracker::new(),
+            streams: TaskTracker::new(),
             give_up: give_up.clone(),
         });
         let marks = Watermarks {
@@ -185,8 +193,19 @@ impl Relayer {
             metrics,
             counts_for: log.as_ref().map_or(Watermark::TTL, |log| log.patience()),
         };
+        let server = Server::new(pipeline.clone(), config, tls.clone());
+        let observer = Observer::new(
+            pipeline.clone(),
+            server.clone(),
+            meter.clone(),
+            log.clone(),
+            marks.store.clone(),
+            deps.publisher.queue,
+        );
+        let status = observer.handle(cancel.clone());
         let run = Run {
-            server: Server::new(pipeline.clone(), config, tls.clone()),
+            server,
+            observer,
             pipeline,
             listener,
             tls,
@@ -204,6 +223,7 @@ impl Relayer {
         Ok(RunningRelayer {
             local_addr,
             cancel,
+            status,
             task,
         })
     }
@@ -212,6 +232,7 @@ impl Relayer {
 /// The owner of all tasks.
 struct Run {
     server: Arc<Server>,
+    observer: Arc<Observer>,
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
     tls: Option<Arc<TlsPort>>,
@@ -229,6 +250,7 @@ impl Run {
     async fn until_ended(self) {
         let Self {
             server,
+            observer,
             pipeline,
             listener,
             tls,
@@ -274,6 +296,9 @@ impl Run {
             helpers.spawn(meter::keep(meter, pipeline.feed.clone(), cancel.clone()));
             accounting.spawn(ledger.run(end_ledger.clone()));
         }
+        // Told until the end.
+        let end_observer = CancellationToken::new();
+        helpers.spawn(observer.run(end_observer.clone()));
         // Written until the last relay is in Redis.
         let end_marks = CancellationToken::new();
         let store = marks.store.clone();
@@ -302,6 +327,7 @@ impl Run {
         }
         end_marks.cancel();
         while marking.join_next().await.is_some() {}
+        end_observer.cancel();
         while helpers.join_next().await.is_some() {}
         let kept = log.map_or(0, |log| log.open_relays());
         if kept > 0 {

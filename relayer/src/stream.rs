@@ -16,6 +16,7 @@ use hyper::body::Frame;
 use pocket_keys::SigningKey;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::answer::{AnsweredRelay, sign, sign_stream};
 use crate::backend::{BackendAnswer, BackendStream};
@@ -77,6 +78,7 @@ pub(crate) fn begin(
     // One batch waits while the next is made: what the client does not take, the backend is not asked for.
     let (to_client, batches) = mpsc::channel(1);
     let running = Running {
+        _counted: pipeline.streams.token(),
         pipeline: pipeline.clone(),
         relay,
         slot,
@@ -132,6 +134,7 @@ fn framed(wire: Bytes) -> impl Stream<Item = Result<Frame<Bytes>, StreamBroken>>
 
 /// A stream's task.
 struct Running {
+    _counted: TaskTrackerToken,
     pipeline: Arc<Pipeline>,
     relay: Answering,
     slot: PublishSlot,

@@ -242,6 +242,11 @@ impl RelayLog {
         self.measure(&state);
     }
 
+    /// Bytes on disk, and how many there may be.
+    pub fn size(&self) -> (u64, u64) {
+        (self.state.lock().segments.bytes(), self.max_bytes)
+    }
+
     /// Relays that Redis may not have.
     pub fn open_relays(&self) -> usize {
         self.state.lock().segments.open_relays()

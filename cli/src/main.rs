@@ -2,6 +2,7 @@
 
 mod commands;
 mod explain;
+mod metrics;
 mod parts;
 mod signals;
 

@@ -9,13 +9,14 @@ use pocket_config::{
     RedisConfig, ServerConfig,
 };
 use pocket_keys::{KeySet, KeyringSource, Sources};
-use pocket_observability::prometheus::Registry;
 use pocket_observability::{LogGuard, LogSettings, ProbeServer, Readiness, start_logs};
-use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
-use pocket_store::{Namespace, Store, StoreConfig};
+use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError, QueryMetrics};
+use pocket_store::{Namespace, RedisMetrics, Store, StoreConfig};
 use tokio::net::lookup_host;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::metrics::ProcessMetrics;
 
 /// Password of a keyring of the backend `file`.
 const KEYRING_PASSWORD: &str = "KEYRING_PASSWORD";
@@ -33,8 +34,18 @@ pub struct Parts {
 
 impl Parts {
     /// Loads keys, and connects to Redis and the chain; both may be away still.
-    pub async fn gather(keys: &KeysConfig, redis: &RedisConfig, node: &PocketNodeConfig) -> anyhow::Result<Self> {
-        let (keys, store, chain) = (load_keys(keys).await?, store(redis).await?, chain(node).await?);
+    pub async fn gather(
+        keys: &KeysConfig,
+        redis: &RedisConfig,
+        node: &PocketNodeConfig,
+        metrics: &ProcessMetrics,
+    ) -> anyhow::Result<Self> {
+        let keys = load_keys(keys).await?;
+        metrics.loaded(&keys);
+        let (store, chain) = (
+            store(redis, metrics.redis.clone()).await?,
+            chain(node, metrics.query.clone()).await?,
+        );
         let end_feed = CancellationToken::new();
         let (feed, following) = BlockFeed::start(chain.clone(), end_feed.clone());
         Ok(Self {
@@ -51,7 +62,7 @@ impl Parts {
     pub async fn probes(
         &self,
         servers: &[&ServerConfig],
-        registry: &Registry,
+        metrics: &ProcessMetrics,
         cancel: &CancellationToken,
     ) -> anyhow::Result<Vec<ProbeServer>> {
         let feed = self.feed.clone();
@@ -66,7 +77,7 @@ impl Parts {
                 .ok()
                 .and_then(|mut found| found.next());
             let address = address.with_context(|| format!("{} is no address to listen on", server.address))?;
-            let probe = ProbeServer::start(address, registry.clone(), ready.clone(), cancel.clone()).await;
+            let probe = ProbeServer::start(address, metrics.registry.clone(), ready.clone(), cancel.clone()).await;
             probes.push(probe.with_context(|| format!("cannot listen on {address}"))?);
         }
         Ok(probes)
@@ -119,13 +130,14 @@ pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
 }
 
 /// A client of the node; a node on another chain than configured is an error, one that is away is not.
-async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
-    let chain = ChainClient::new(NodeConfig {
+async fn chain(config: &PocketNodeConfig, metrics: QueryMetrics) -> anyhow::Result<ChainClient> {
+    let node = NodeConfig {
         grpc_insecure: config.grpc_insecure,
         query_timeout: config.query_timeout,
         chain_id: config.chain_id.clone(),
         ..NodeConfig::new(config.query_node_rpc_url.as_str(), config.query_node_grpc_url.as_str())
-    })?;
+    };
+    let chain = ChainClient::with_metrics(node, metrics)?;
     match chain.chain_id().await {
         Ok(id) => tracing::info!(chain = %id, "connected to the chain"),
         Err(error @ QueryError::WrongChain { .. }) => return Err(error.into()),
@@ -135,10 +147,10 @@ async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
 }
 
 /// Redis; one that is away is not an error.
-async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
+async fn store(config: &RedisConfig, metrics: RedisMetrics) -> anyhow::Result<Store> {
     let url = config.url.expose();
     let names = config.namespace.clone();
-    let store = Store::new(StoreConfig {
+    let config = StoreConfig {
         url: url.to_owned(),
         wait_replicas: config.wait_replicas,
         namespace: Namespace {
@@ -151,8 +163,8 @@ async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
             meter: names.meter_prefix,
             consumer_group: names.consumer_group_prefix,
         },
-    })
-    .context("redis.url cannot be used")?;
+    };
+    let store = Store::with_metrics(config, metrics).context("redis.url cannot be used")?;
     match store.ping().await {
         Ok(()) => tracing::info!("connected to Redis"),
         Err(error) if error.is_transient() => {

@@ -42,7 +42,11 @@ impl Announcer {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let outcome = tokio::select! {
-                _ = tick.tick() => self.lead().await,
+                _ = tick.tick() => {
+                    let outcome = self.lead().await;
+                    self.count(&outcome);
+                    outcome
+                }
                 changed = blocks.changed() => {
                     if changed.is_err() {
                         return;
@@ -93,11 +97,22 @@ impl Announcer {
         // The feed does not know hashes.
         let block = self.deps.chain.block(height).await?;
         let event = BlockEvent::new(block.height, &block.hash, block.time);
-        Ok(self.deps.store.publish_block(&event).await?)
+        self.deps.store.publish_block(&event).await?;
+        self.deps.metrics.fleet.block_told();
+        Ok(())
+    }
+
+    fn count(&self, outcome: &Result<(), AnnounceError>) {
+        let (metrics, instance) = (&self.deps.metrics.fleet, &self.settings.instance);
+        metrics.leading(instance, self.lease.is_some());
+        if let Err(AnnounceError::Store(_)) = outcome {
+            metrics.election_failed(instance);
+        }
     }
 
     /// Lets another miner lead at once.
     async fn step_down(&self) {
+        self.deps.metrics.fleet.leading(&self.settings.instance, false);
         if let Some(lease) = &self.lease
             && let Err(error) = self.deps.store.release(lease).await
         {

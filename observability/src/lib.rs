@@ -7,5 +7,5 @@ mod logs;
 mod probes;
 
 pub use logs::{LogError, LogFormat, LogGuard, LogOutput, LogSettings, start_logs};
+pub use pocket_metrics::{Description, Kind, Registry, prometheus};
 pub use probes::{ProbeServer, Readiness};
-pub use prometheus;

@@ -5,7 +5,8 @@ use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::{Encoder, Registry, TextEncoder};
+use pocket_metrics::Registry;
+use prometheus::{Encoder, TextEncoder};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -126,9 +127,7 @@ mod tests {
     #[tokio::test]
     async fn metrics_and_probes_are_shown() {
         let registry = Registry::new();
-        let counter = prometheus::IntCounter::new("ha_test_total", "a test").unwrap();
-        registry.register(Box::new(counter.clone())).unwrap();
-        counter.inc_by(7);
+        registry.counter("ha_test_total", "a test").unwrap().inc_by(7);
         let cancel = CancellationToken::new();
         let ready: Readiness = Arc::new(|| Err("Redis is away".into()));
         let server = ProbeServer::start("127.0.0.1:0".parse().unwrap(), registry, ready, cancel.clone())

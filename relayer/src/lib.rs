@@ -47,6 +47,7 @@ mod watermarks;
 mod websocket;
 
 pub use backend::BackendError;
+pub use metrics::describe_metrics;
 pub use refusal::{Invalid, Refusal, Unavailable};
 pub use relayer::{Deps, Relayer, RelayerError, RunningRelayer};
 pub use service::ServiceError;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use common::{NOWHERE, World, WorldConfig, key, watched};
 use pocket_config::RelayerConfig;
 use pocket_keys::KeySet;
+use pocket_metrics::Registry;
 use pocket_query::{BlockFeed, ChainClient, NodeConfig};
 use pocket_relayer::{Deps, Relayer};
 use pocket_store::{PublisherConfig, Store, StoreConfig};
-use prometheus::Registry;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 

@@ -1,8 +1,14 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use redis::{Cmd, FromRedisValue, Pipeline};
 
-use crate::{Keys, Namespace, StoreError, address::Address, dedicated::Dedicated, link::Link, replicas::ReplicaPolicy};
+use crate::{
+    Keys, Namespace, RedisMetrics, StoreError, address::Address, dedicated::Dedicated, link::Link, metrics::operation,
+    replicas::ReplicaPolicy,
+};
 
 /// Where Redis is and how keys are named.
 #[derive(Clone, Debug)]
@@ -37,6 +43,7 @@ pub struct Store {
     link: Link,
     keys: Arc<Keys>,
     replicas: ReplicaPolicy,
+    metrics: RedisMetrics,
 }
 
 impl std::fmt::Debug for Store {
@@ -52,6 +59,11 @@ impl Store {
     /// Prepares a connection. A Redis that is away is an error of the first call, not of this one;
     /// must be called inside a tokio runtime.
     pub fn new(config: StoreConfig) -> Result<Self, StoreError> {
+        Self::with_metrics(config, RedisMetrics::default())
+    }
+
+    /// The same, and counts what is asked of Redis.
+    pub fn with_metrics(config: StoreConfig, metrics: RedisMetrics) -> Result<Self, StoreError> {
         let address = Address::parse(&config.url)?;
         let keys = Keys::new(config.namespace);
         Ok(Self {
@@ -59,6 +71,7 @@ impl Store {
             keys: Arc::new(if address.is_cluster() { keys.tagged() } else { keys }),
             replicas: ReplicaPolicy::of(&address, config.wait_replicas),
             address,
+            metrics,
         })
     }
 
@@ -90,12 +103,14 @@ impl Store {
 
     /// Sends one command.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        Ok(command.query_async(&mut self.link.clone()).await?)
+        self.counted(operation(command), command.query_async(&mut self.link.clone()))
+            .await
     }
 
     /// Sends a pipeline: one round trip. All its keys must have one hash tag.
     pub(crate) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
-        Ok(pipeline.query_async(&mut self.link.clone()).await?)
+        self.counted("pipeline", pipeline.query_async(&mut self.link.clone()))
+            .await
     }
 
     /// Runs a script. All its keys must have one hash tag.
@@ -103,7 +118,33 @@ impl Store {
         &self,
         script: &redis::ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        Ok(script.invoke_async(&mut self.link.clone()).await?)
+        self.script_as("script", script).await
+    }
+
+    /// The same, counted under its own name.
+    pub(crate) async fn script_as<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        script: &redis::ScriptInvocation<'_>,
+    ) -> Result<T, StoreError> {
+        self.counted(name, script.invoke_async(&mut self.link.clone())).await
+    }
+
+    /// Waits for an answer, and counts it.
+    async fn counted<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = redis::RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let answer = call.await.map_err(StoreError::from);
+        self.metrics.called(operation, began.elapsed(), &answer);
+        answer
+    }
+
+    /// What calls are counted with.
+    pub(crate) fn metrics(&self) -> &RedisMetrics {
+        &self.metrics
     }
 
     /// A connection of its own, for calls that block for at most `block`.

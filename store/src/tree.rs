@@ -84,7 +84,7 @@ impl Store {
         call.arg(lease.token())
             .arg(root.as_ref())
             .arg(format!("{}:{}", root.count(), root.sum()));
-        fenced(self.script(&call).await?)
+        fenced(self.script_as("seal_tree", &call).await?)
     }
 
     /// Writes a part of a tree that is being rebuilt. Its roots stay what they are.
@@ -105,7 +105,7 @@ impl Store {
         for (digest, node) in &changes.set {
             call.arg(hex::encode(digest)).arg(&node[..]);
         }
-        fenced(self.script(&call).await?)
+        fenced(self.script_as("write_nodes", &call).await?)
     }
 
     /// Removes a tree that nobody needs any more: settled, or never to be claimed.
@@ -126,7 +126,7 @@ impl Store {
         call.key(keys.tree_live_root(supplier, session))
             .key(keys.tree_stats(supplier, session));
         call.arg(lease.token());
-        fenced(self.script(&call).await?)
+        fenced(self.script_as("delete_tree", &call).await?)
     }
 }
 

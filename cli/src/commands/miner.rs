@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use pocket_config::MinerConfig;
 use pocket_miner::{Deps, Metrics, Miner, Refused, Settings};
-use pocket_observability::prometheus::Registry;
-use pocket_tx::{GasPrice, TxConfig, TxSender};
+use pocket_tx::{GasPrice, TxConfig, TxMetrics, TxSender};
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::ProcessMetrics;
 use crate::parts::{self, Parts};
 use crate::signals;
 
@@ -35,11 +35,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let environment = parts::environment(arguments.redis_url.as_deref());
     let config = MinerConfig::load_with(&arguments.config, &environment)?;
     let _logs = parts::logs(&config.logging)?;
+    let metrics = ProcessMetrics::of("miner")?;
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
 
-    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
-    let registry = Registry::new();
+    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node, &metrics).await?;
     let tx = TxConfig {
         gas_limit: config.transaction.gas_limit,
         gas_price: GasPrice::of_atto(config.transaction.gas_price.atto_upokt)
@@ -52,17 +52,23 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         feed: parts.feed.clone(),
         store: parts.store.clone(),
         keys: parts.keys.clone(),
-        tx: TxSender::new(parts.chain.clone(), parts.keys.clone(), tx),
-        metrics: Metrics::register(&registry)?,
+        tx: TxSender::with_metrics(
+            parts.chain.clone(),
+            parts.keys.clone(),
+            tx,
+            TxMetrics::register(&metrics.registry)?,
+        ),
+        metrics: Metrics::register(&metrics.registry)?,
     };
     let name = arguments.consumer_name.or_else(|| config.redis.consumer_name.clone());
     let instance = name.unwrap_or_else(instance);
-    let probes = parts.probes(&[&config.metrics], &registry, &cancel).await?;
+    let probes = parts.probes(&[&config.metrics], &metrics, &cancel).await?;
     let settings = Settings {
         refused: refused(),
         ..Settings::of(&config, instance.clone())
     };
     let miner = Miner::start(settings, deps, cancel.clone());
+    metrics.started();
     tracing::info!(instance, "mining");
     miner.stopped().await;
     parts.end(probes).await?;

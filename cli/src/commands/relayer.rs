@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pocket_config::RelayerConfig;
-use pocket_observability::prometheus::Registry;
 use pocket_relayer::{Deps, Relayer};
 use pocket_store::PublisherConfig;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::ProcessMetrics;
 use crate::parts::{self, Parts};
 use crate::signals;
 
@@ -31,23 +31,24 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let environment = parts::environment(arguments.redis_url.as_deref());
     let config = RelayerConfig::load_with(&arguments.config, &environment)?;
     let _logs = parts::logs(&config.logging)?;
+    let metrics = ProcessMetrics::of("relayer")?;
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
 
-    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
-    let registry = Registry::new();
+    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node, &metrics).await?;
     let deps = Deps {
         chain: parts.chain.clone(),
         feed: parts.feed.clone(),
         store: parts.store.clone(),
         keys: parts.keys.clone(),
-        registry: registry.clone(),
+        registry: metrics.registry.clone(),
         publisher: PublisherConfig::default(),
     };
     let relayer = Relayer::start(&config, deps, cancel.clone()).await?;
     let probes = parts
-        .probes(&[&config.metrics, &config.health_check], &registry, &cancel)
+        .probes(&[&config.metrics, &config.health_check], &metrics, &cancel)
         .await?;
+    metrics.started();
     tracing::info!(address = %relayer.local_addr(), services = config.services.len(), "serving relays");
     relayer.join().await;
     parts.end(probes).await?;

@@ -50,9 +50,14 @@ impl ChainClient {
             let difficulty = difficulty.ok_or_else(|| QueryError::missing("relayMiningDifficulty"))?;
             let target = difficulty.target_hash.as_ref().try_into();
             let target = target.map_err(|_| QueryError::Malformed("the target is not 32 bytes".into()))?;
+            self.0.metrics.difficulty(service, &target);
             Ok((target, hold_for(height, answer.read_at)))
         };
-        self.0.caches.difficulty.get(Key::OfAt(service.to_owned(), height), ask).await
+        self.0
+            .caches
+            .difficulty
+            .get(Key::OfAt(service.to_owned(), height), ask)
+            .await
     }
 
     /// What one relay of a service costs at a height; kept for ever once committed. Nodes before v0.1.35
@@ -84,6 +89,10 @@ impl ChainClient {
                 Err(error) => Err(error),
             }
         };
-        self.0.caches.compute_units.get(Key::OfAt(service.to_owned(), height), ask).await
+        self.0
+            .caches
+            .compute_units
+            .get(Key::OfAt(service.to_owned(), height), ask)
+            .await
     }
 }

@@ -112,12 +112,12 @@ impl Worker {
             }
             return Ok(session);
         }
-        let tree = if let Some(tree) = session.tree.take() {
-            tree
+        let mut held = if let Some(held) = session.tree.take() {
+            held
         } else {
             let (tree, live_root) = self.open_tree(&session.record).await?;
             session.live_root = live_root;
-            tree
+            self.settings.tree_memory.hold(tree)
         };
         let units = match session.units_per_relay {
             Some(units) => units,
@@ -129,8 +129,10 @@ impl Worker {
         session.units_per_relay = Some(units);
 
         let paths: Vec<Path> = relays.iter().map(|relay| Path::of_key(&relay.relay_hash)).collect();
-        let mut tree = self.prepare(&session.record, tree, &paths).await?;
-        let limit = self.settings.tree_bytes;
+        let mut tree = self
+            .prepare(&session.record, std::mem::take(&mut held.tree), &paths)
+            .await?;
+        let limit = self.settings.tree_memory.share();
         let published: Vec<i64> = relays.iter().map(|relay| relay.published_at_unix_nano).collect();
         let few = relays.len() <= HASHED_AT_ONCE;
         let hashing = move || {
@@ -147,7 +149,8 @@ impl Worker {
         };
         let inserted = inserted.map_err(|error| WorkError::tree(&id, error))?;
 
-        session.tree = Some(tree);
+        held.tree = tree;
+        session.tree = Some(held);
         session.record.relays = changes.root.count();
         session.record.compute_units = ComputeUnits(changes.root.sum());
         self.commit(&session, &changes, &entries).await?;

@@ -86,19 +86,14 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
     where
         F: Future<Output = Result<(V, Hold), QueryError>> + Send,
     {
-        let answer = match self.answers.entries.get(&key).await {
-            Some(entry) => {
-                self.metrics.iter().for_each(CacheMetrics::hit);
-                entry.answer?
+        let answer = if let Some(entry) = self.answers.entries.get(&key).await {
+            self.metrics.iter().for_each(CacheMetrics::hit);
+            entry.answer?
+        } else {
+            if let Some(metrics) = &self.metrics {
+                metrics.missed(self.answers.entries.entry_count());
             }
-            None => {
-                if let Some(metrics) = &self.metrics {
-                    metrics.missed(self.answers.entries.entry_count());
-                }
-                let ask = ask();
-                let ask = Box::pin(async move { ask.await.map(|(value, hold)| (Arc::new(value) as Any, hold)) });
-                self.answers.bring(key, ask).await?
-            }
+            self.answers.bring(key, erased(ask())).await?
         };
         let value = answer
             .downcast_ref::<V>()
@@ -111,6 +106,13 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
         self.answers.entries.invalidate(key).await;
         self.answers.last.invalidate(key).await;
     }
+}
+
+/// Boxed here: the futures of a network query are large, and a kept answer needs none of it.
+fn erased<'a, V: Send + Sync + 'static>(
+    ask: impl Future<Output = Result<(V, Hold), QueryError>> + Send + 'a,
+) -> BoxFuture<'a, Result<(Any, Hold), QueryError>> {
+    Box::pin(async move { ask.await.map(|(value, hold)| (Arc::new(value) as Any, hold)) })
 }
 
 struct Answers {
@@ -132,7 +134,7 @@ impl Answers {
 
     async fn bring(&self, key: Key, ask: BoxFuture<'_, Result<(Any, Hold), QueryError>>) -> Result<Any, QueryError> {
         let kept = key.clone();
-        let bring = async {
+        let bring = Box::pin(async {
             match ask.await {
                 Ok((value, hold)) => {
                     if hold != Hold::Forever {
@@ -161,7 +163,7 @@ impl Answers {
                     _ => Err(error),
                 },
             }
-        };
+        });
         match self.entries.try_get_with(key, bring).await {
             Ok(entry) => entry.answer,
             Err(error) => Err(Arc::unwrap_or_clone(error)),

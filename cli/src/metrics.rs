@@ -1,5 +1,8 @@
 //! The metrics of a process that belong to neither half alone.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Instant;
 
 use pocket_keys::KeySet;

@@ -162,7 +162,7 @@ mod tests {
         let labels: Vec<_> = info.unwrap().get_metric()[0]
             .get_label()
             .iter()
-            .map(|label| label.value())
+            .map(prometheus::proto::LabelPair::value)
             .collect();
         assert_eq!(labels, ["relayer", "0.1.0"]);
         let cpu = registry

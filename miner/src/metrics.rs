@@ -250,3 +250,62 @@ impl Metrics {
         self.settling.settled(record, settlement, facts);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pocket_protocol::{AppAddress, SessionId};
+
+    use super::*;
+
+    const SUPPLIERS: u8 = 100;
+    const SERVICES: u8 = 5;
+
+    fn series(registry: &Registry) -> usize {
+        registry.gather().iter().map(|family| family.get_metric().len()).sum()
+    }
+
+    /// A session of each supplier and service passes through every state and is settled in every way.
+    fn walk(metrics: &Metrics, session: &str) {
+        let application = AppAddress::of_public_key(&[3; 33]);
+        let settlements = [true, false].map(|proven| Settlement::Settled {
+            claimed: Upokt(1),
+            proven,
+        });
+        let unpaid = [Settlement::Expired("PROOF_MISSING".into()), Settlement::Absent];
+        for (supplier, service) in
+            (0..SUPPLIERS).flat_map(|supplier| (0..SERVICES).map(move |service| (supplier, service)))
+        {
+            let mut record = SessionRecord::new(
+                SupplierAddress::of_public_key(&[supplier; 33]),
+                SessionId::from(session),
+                format!("svc{service}").parse().unwrap(),
+                application.clone(),
+                Height(1),
+                Height(10),
+            );
+            metrics.session_seen(&record.supplier, &record.service);
+            metrics
+                .intake
+                .stored(&record.supplier, &record.service, &[1], 1, std::time::Duration::ZERO);
+            for state in SessionState::ALL {
+                let from = std::mem::replace(&mut record.state, state);
+                metrics.moved(&record, from, Some(1), Some(Upokt(1)));
+            }
+            for settlement in settlements.iter().chain(&unpaid) {
+                metrics.settled(&record, settlement, &SettlementFacts::default());
+            }
+        }
+    }
+
+    #[test]
+    fn sessions_add_no_series() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        walk(&metrics, "one");
+        let after_one = series(&registry);
+        walk(&metrics, "another");
+        assert_eq!(series(&registry), after_one);
+        let each = usize::from(SUPPLIERS) * usize::from(SERVICES);
+        assert!(after_one <= each * 100, "{after_one}");
+    }
+}

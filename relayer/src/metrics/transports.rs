@@ -5,7 +5,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, I
 
 use super::LATENCIES;
 
-/// Streamed answers, WebSockets, and gRPC calls.
+/// Streamed answers, `WebSocket`s, and gRPC calls.
 #[derive(Clone, Debug)]
 pub(crate) struct TransportMetrics {
     pub streams_served: IntCounterVec,

@@ -60,7 +60,13 @@ fn runbooks() -> BTreeMap<String, String> {
 #[test]
 fn rules_name_what_the_program_exports() {
     let series = Series::of(&exported());
-    for Rule { alert, expr, annotations, .. } in rules() {
+    for Rule {
+        alert,
+        expr,
+        annotations,
+        ..
+    } in rules()
+    {
         let labels = series.check(&expr).unwrap_or_else(|error| panic!("{alert}: {error}"));
         let labels = labels.unwrap_or_default();
         for text in annotations.values() {
@@ -80,12 +86,20 @@ fn rules_say_how_bad_it_is_and_where_to_read_on() {
         let severity = rule.labels.get("severity").map(String::as_str);
         assert!(matches!(severity, Some("critical" | "warning")), "{alert}");
         for text in ["summary", "description"] {
-            assert!(rule.annotations.get(text).is_some_and(|text| text.ends_with('.')), "{alert}: {text}");
+            assert!(
+                rule.annotations.get(text).is_some_and(|text| text.ends_with('.')),
+                "{alert}: {text}"
+            );
         }
         let url = rule.annotations.get("runbook_url").unwrap();
-        assert!(url.ends_with(&format!("{RUNBOOKS}#{}", alert.to_lowercase())), "{alert}: {url}");
+        assert!(
+            url.ends_with(&format!("{RUNBOOKS}#{}", alert.to_lowercase())),
+            "{alert}: {url}"
+        );
         // What is true for one scrape alone should not wake anybody, unless it is counted.
-        let is_counted = ["increase(", "changes("].iter().any(|counted| rule.expr.contains(counted));
+        let is_counted = ["increase(", "changes("]
+            .iter()
+            .any(|counted| rule.expr.contains(counted));
         assert!(rule.lasting.is_some() || is_counted, "{alert}");
     }
 }
@@ -98,7 +112,10 @@ fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
     assert_eq!(alerts, titles);
     for (title, body) in runbooks {
         let places: Vec<Option<usize>> = PARTS.iter().map(|part| body.find(part)).collect();
-        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{title}: {PARTS:?}");
+        assert!(
+            places.iter().all(Option::is_some) && places.is_sorted(),
+            "{title}: {PARTS:?}"
+        );
     }
 }
 

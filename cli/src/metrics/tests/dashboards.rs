@@ -32,13 +32,18 @@ fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 
 /// Panels that show something: not the titles of rows.
 fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
-    list(dashboard, "panels").iter().filter(|panel| text(panel, "type") != "row")
+    list(dashboard, "panels")
+        .iter()
+        .filter(|panel| text(panel, "type") != "row")
 }
 
 #[test]
 fn every_part_of_an_operators_view_has_a_dashboard() {
     let names: BTreeSet<String> = dashboards().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, BTreeSet::from(["earnings", "miners", "redis", "relayers"].map(|name| format!("{name}.json"))));
+    assert_eq!(
+        names,
+        BTreeSet::from(["earnings", "miners", "redis", "relayers"].map(|name| format!("{name}.json")))
+    );
 }
 
 #[test]
@@ -65,7 +70,10 @@ fn panels_say_what_they_show_and_lie_beside_each_other() {
         for panel in panels(&dashboard) {
             let title = text(panel, "title");
             assert!(text(panel, "description").ends_with('.'), "{name}: {title}");
-            assert!(!text(&panel["fieldConfig"]["defaults"], "unit").is_empty(), "{name}: {title}");
+            assert!(
+                !text(&panel["fieldConfig"]["defaults"], "unit").is_empty(),
+                "{name}: {title}"
+            );
             assert!(!list(panel, "targets").is_empty(), "{name}: {title}");
             let place = |key: &str| panel["gridPos"][key].as_u64().unwrap();
             assert!(place("x") + place("w") <= 24, "{name}: {title}");
@@ -87,7 +95,9 @@ fn queries_name_what_the_program_exports() {
             for target in list(panel, "targets") {
                 let place = format!("{name}: {}", text(panel, "title"));
                 let labels = series.check(text(target, "expr"));
-                let labels = labels.unwrap_or_else(|error| panic!("{place}: {error}")).unwrap_or_default();
+                let labels = labels
+                    .unwrap_or_else(|error| panic!("{place}: {error}"))
+                    .unwrap_or_default();
                 for label in braced(text(target, "legendFormat")) {
                     assert!(labels.contains(label), "{place}: the result has no label {label}");
                 }
@@ -111,11 +121,16 @@ fn variables_name_what_the_program_exports() {
                 continue;
             }
             let query = text(variable, "definition");
-            let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+            let inner = query
+                .strip_prefix("label_values(")
+                .and_then(|rest| rest.strip_suffix(')'));
             let (metric, label) = inner.and_then(|inner| inner.split_once(", ")).unwrap();
             assert!(series.has(metric, label), "{name}: {query}");
             assert_eq!(text(&variable["query"], "query"), query, "{name}");
-            assert!(text_of.contains(&format!("\\\"${own}\\\"")), "{name}: nothing uses {own}");
+            assert!(
+                text_of.contains(&format!("\\\"${own}\\\"")),
+                "{name}: nothing uses {own}"
+            );
         }
         for used in text_of.split("=~\\\"$").skip(1) {
             let used = used.split("\\\"").next().unwrap();
@@ -126,5 +141,7 @@ fn variables_name_what_the_program_exports() {
 
 /// The names in `{{name}}`.
 pub fn braced(text: &str) -> impl Iterator<Item = &str> {
-    text.split("{{").skip(1).map(|rest| rest.split("}}").next().unwrap_or_default().trim())
+    text.split("{{")
+        .skip(1)
+        .map(|rest| rest.split("}}").next().unwrap_or_default().trim())
 }

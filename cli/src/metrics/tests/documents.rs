@@ -26,7 +26,13 @@ fn table<'a>(metrics: impl Iterator<Item = &'a Description>) -> String {
     let mut table = "| name | type | labels | what it means |\n| --- | --- | --- | --- |\n".to_owned();
     for one in metrics {
         let labels: Vec<String> = one.labels.iter().map(|label| format!("`{label}`")).collect();
-        let row = format!("| `{}` | {} | {} | {} |\n", one.name, one.kind, labels.join(", "), one.help.trim_end_matches('.'));
+        let row = format!(
+            "| `{}` | {} | {} | {} |\n",
+            one.name,
+            one.kind,
+            labels.join(", "),
+            one.help.trim_end_matches('.')
+        );
         table.push_str(&row);
     }
     table
@@ -54,7 +60,10 @@ fn documented_metrics_are_those_that_are_exported() {
             text.replace_range(start..end, &table);
             continue;
         }
-        assert!(text[start..end] == table, "set {UPDATE}=1 to write the table; it should be:\n{table}");
+        assert!(
+            text[start..end] == table,
+            "set {UPDATE}=1 to write the table; it should be:\n{table}"
+        );
     }
     if env::var_os(UPDATE).is_some() {
         fs::write(repository(DOCUMENT), text).unwrap();

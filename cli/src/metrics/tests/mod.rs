@@ -47,7 +47,11 @@ fn every_metric_is_named_and_described_as_the_field_does() {
     for (name, one) in exported() {
         let is_ours = name.starts_with("ha_") || name.starts_with("process_");
         assert!(is_ours, "{name}");
-        assert!(one.help.starts_with(|first: char| !first.is_lowercase()), "{name}: {}", one.help);
+        assert!(
+            one.help.starts_with(|first: char| !first.is_lowercase()),
+            "{name}: {}",
+            one.help
+        );
         let is_total = name.ends_with("_total");
         assert_eq!(is_total, one.kind == pocket_observability::Kind::Counter, "{name}");
         for label in &one.labels {
@@ -60,7 +64,17 @@ fn every_metric_is_named_and_described_as_the_field_does() {
 #[test]
 fn labels_are_such_as_configuration_and_code_bound() {
     // Sessions, applications, relays, blocks and transactions come and go without end.
-    let endless = ["session_id", "session", "application", "height", "tx", "relay", "relay_hash", "peer", "address"];
+    let endless = [
+        "session_id",
+        "session",
+        "application",
+        "height",
+        "tx",
+        "relay",
+        "relay_hash",
+        "peer",
+        "address",
+    ];
     for (name, one) in exported() {
         let found = one.labels.iter().find(|label| endless.contains(&label.as_str()));
         assert_eq!(found, None, "{name}");

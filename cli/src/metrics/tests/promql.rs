@@ -14,7 +14,13 @@ const OF_PROMETHEUS: &str = "up";
 const OF_COUNTERS: [&str; 3] = ["rate", "increase", "irate"];
 /// Functions that take a range of a gauge.
 const OF_GAUGES: [&str; 8] = [
-    "avg_over_time", "changes", "delta", "deriv", "max_over_time", "min_over_time", "predict_linear",
+    "avg_over_time",
+    "changes",
+    "delta",
+    "deriv",
+    "max_over_time",
+    "min_over_time",
+    "predict_linear",
     "last_over_time",
 ];
 
@@ -51,7 +57,8 @@ impl Series {
     pub fn check(&self, query: &str) -> Result<Labels, String> {
         let query = query.replace("$__rate_interval", "5m").replace("$__range", "1h");
         let expression = parser::parse(&query).map_err(|error| format!("{query}: {error}"))?;
-        self.walk(&expression, Place::Plain).map_err(|error| format!("{query}: {error}"))
+        self.walk(&expression, Place::Plain)
+            .map_err(|error| format!("{query}: {error}"))
     }
 
     /// Whether something of this name can be scraped.
@@ -61,7 +68,9 @@ impl Series {
 
     /// Whether a metric has a label.
     pub fn has(&self, name: &str, label: &str) -> bool {
-        self.0.get(name).is_some_and(|(_, labels)| labels.contains(label) || TARGET.contains(&label))
+        self.0
+            .get(name)
+            .is_some_and(|(_, labels)| labels.contains(label) || TARGET.contains(&label))
     }
 
     fn walk(&self, expression: &Expr, place: Place) -> Result<Labels, String> {
@@ -143,7 +152,9 @@ impl Series {
             Place::Plain | Place::Ranged => !counts,
         };
         if !is_right {
-            return Err(format!("{name} is of the other kind: rates are of counters, levels of gauges"));
+            return Err(format!(
+                "{name} is of the other kind: rates are of counters, levels of gauges"
+            ));
         }
         let mut labels = labels.clone();
         labels.extend(TARGET.map(str::to_owned));

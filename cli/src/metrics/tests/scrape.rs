@@ -81,14 +81,19 @@ fn sample(line: &str) -> Sample {
     let labels = labels.trim_end_matches('}').split("\",");
     Sample {
         name: name.to_owned(),
-        labels: labels.filter_map(|label| Some(label.split_once("=\"")?.0.to_owned())).collect(),
+        labels: labels
+            .filter_map(|label| Some(label.split_once("=\"")?.0.to_owned()))
+            .collect(),
         value: value.parse().unwrap(),
     }
 }
 
 /// How many series a relayer has.
-fn relayers(samples: Vec<Sample>) -> usize {
-    samples.iter().filter(|sample| sample.name.starts_with("ha_relayer_")).count()
+fn relayers(samples: &[Sample]) -> usize {
+    samples
+        .iter()
+        .filter(|sample| sample.name.starts_with("ha_relayer_"))
+        .count()
 }
 
 /// A relay of a service, supplier, application and session that nobody knows.
@@ -151,7 +156,11 @@ async fn work_shows_in_what_is_scraped_and_strangers_add_no_series() {
         *sums.entry(sample.name).or_default() += sample.value;
     }
     for name in COUNTED {
-        assert!(sums.get(name).is_some_and(|sum| *sum > 0.0), "{name}: {:?}", sums.get(name));
+        assert!(
+            sums.get(name).is_some_and(|sum| *sum > 0.0),
+            "{name}: {:?}",
+            sums.get(name)
+        );
     }
     for name in sums.keys() {
         assert!(series.knows(name), "{name} is not described");
@@ -159,12 +168,12 @@ async fn work_shows_in_what_is_scraped_and_strangers_add_no_series() {
 
     let relayer = stage.relayer_url().socket_addrs(|| None).unwrap()[0];
     exchange(relayer, &unknown_relay(0)).await;
-    let before = relayers(scrape(probes.local_addr()).await);
+    let before = relayers(&scrape(probes.local_addr()).await);
     for number in 1..50 {
         let answer = exchange(relayer, &unknown_relay(number)).await;
         assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-    assert_eq!(relayers(scrape(probes.local_addr()).await), before);
+    assert_eq!(relayers(&scrape(probes.local_addr()).await), before);
 
     stage.stop().await;
     cancel.cancel();

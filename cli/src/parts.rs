@@ -6,9 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use pocket_config::{
     Environment, KeyringBackend, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig,
-    RedisConfig, ServerConfig,
+    RedisConfig, ServerConfig, UnknownVariable,
 };
-use pocket_keys::{KeySet, KeyringSource, Sources};
+use pocket_keys::{KeySet, KeyringSource, Loaded, Sources};
 use pocket_observability::{LogGuard, LogSettings, ProbeServer, Readiness, start_logs};
 use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError, QueryMetrics};
 use pocket_store::{Namespace, RedisMetrics, Store, StoreConfig};
@@ -102,6 +102,14 @@ pub fn environment(redis_url: Option<&str>) -> Environment {
     }
 }
 
+/// Warns of variables that look like ours.
+pub fn tell_unknown(variables: &[UnknownVariable]) {
+    for variable in variables {
+        let (variable, remedy) = (&variable.name, &variable.remedy);
+        tracing::warn!(variable, remedy, "a variable of the environment stands for no key");
+    }
+}
+
 /// Starts logging as configured.
 pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
     let level = match config.level {
@@ -129,15 +137,24 @@ pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
     Ok(start_logs(&settings)?)
 }
 
-/// A client of the node; a node on another chain than configured is an error, one that is away is not.
-async fn chain(config: &PocketNodeConfig, metrics: QueryMetrics) -> anyhow::Result<ChainClient> {
-    let node = NodeConfig {
+/// Where the node is, as configured.
+fn node_config(config: &PocketNodeConfig) -> NodeConfig {
+    NodeConfig {
         grpc_insecure: config.grpc_insecure,
         query_timeout: config.query_timeout,
         chain_id: config.chain_id.clone(),
         ..NodeConfig::new(config.query_node_rpc_url.as_str(), config.query_node_grpc_url.as_str())
-    };
-    let chain = ChainClient::with_metrics(node, metrics)?;
+    }
+}
+
+/// A client of the node, which it has not asked yet.
+pub fn open_chain(config: &PocketNodeConfig) -> Result<ChainClient, QueryError> {
+    ChainClient::new(node_config(config))
+}
+
+/// A client of the node; a node on another chain than configured is an error, one that is away is not.
+async fn chain(config: &PocketNodeConfig, metrics: QueryMetrics) -> anyhow::Result<ChainClient> {
+    let chain = ChainClient::with_metrics(node_config(config), metrics)?;
     match chain.chain_id().await {
         Ok(id) => tracing::info!(chain = %id, "connected to the chain"),
         Err(error @ QueryError::WrongChain { .. }) => return Err(error.into()),
@@ -146,12 +163,11 @@ async fn chain(config: &PocketNodeConfig, metrics: QueryMetrics) -> anyhow::Resu
     Ok(chain)
 }
 
-/// Redis; one that is away is not an error.
-async fn store(config: &RedisConfig, metrics: RedisMetrics) -> anyhow::Result<Store> {
-    let url = config.url.expose();
+/// Redis as configured.
+pub fn store_config(config: &RedisConfig) -> StoreConfig {
     let names = config.namespace.clone();
-    let config = StoreConfig {
-        url: url.to_owned(),
+    StoreConfig {
+        url: config.url.expose().to_owned(),
         wait_replicas: config.wait_replicas,
         namespace: Namespace {
             base: names.base_prefix,
@@ -163,8 +179,21 @@ async fn store(config: &RedisConfig, metrics: RedisMetrics) -> anyhow::Result<St
             meter: names.meter_prefix,
             consumer_group: names.consumer_group_prefix,
         },
-    };
-    let store = Store::with_metrics(config, metrics).context("redis.url cannot be used")?;
+    }
+}
+
+/// Redis, which nobody has asked yet.
+pub fn open_store(config: &RedisConfig) -> anyhow::Result<Store> {
+    open_counted_store(config, RedisMetrics::default())
+}
+
+fn open_counted_store(config: &RedisConfig, metrics: RedisMetrics) -> anyhow::Result<Store> {
+    Store::with_metrics(store_config(config), metrics).context("redis.url cannot be used")
+}
+
+/// Redis; one that is away is not an error.
+async fn store(config: &RedisConfig, metrics: RedisMetrics) -> anyhow::Result<Store> {
+    let store = open_counted_store(config, metrics)?;
     match store.ping().await {
         Ok(()) => tracing::info!("connected to Redis"),
         Err(error) if error.is_transient() => {
@@ -175,14 +204,19 @@ async fn store(config: &RedisConfig, metrics: RedisMetrics) -> anyhow::Result<St
     Ok(store)
 }
 
-/// The operators' keys; files that cannot be read are an error when nothing could be.
-async fn load_keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
+/// The operators' keys, and what could not be read.
+pub async fn read_keys(config: &KeysConfig) -> anyhow::Result<Loaded> {
     let sources = Sources {
         keys_file: config.keys_file.clone(),
         keys_dir: config.keys_dir.clone(),
         keyring: config.keyring.as_ref().map(keyring).transpose()?,
     };
-    let loaded = tokio::task::spawn_blocking(move || KeySet::load(&sources)).await?;
+    Ok(tokio::task::spawn_blocking(move || KeySet::load(&sources)).await?)
+}
+
+/// The operators' keys; files that cannot be read are an error when nothing could be.
+async fn load_keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
+    let loaded = read_keys(config).await?;
     for error in &loaded.errors {
         tracing::error!(%error, "a key is not loaded");
     }

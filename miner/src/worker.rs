@@ -150,6 +150,7 @@ impl Worker {
         for record in records {
             self.deps.metrics.sessions.found(&record);
             if record.settlement.is_none() {
+                let record = self.inherit(record).await?;
                 self.sessions.insert(record.session.clone(), Session::new(record));
             }
         }

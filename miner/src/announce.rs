@@ -5,6 +5,7 @@ use thiserror::Error;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::status::Board;
 use crate::{Deps, Settings};
 
 /// Why a block was not told; the next one is.
@@ -18,10 +19,11 @@ enum AnnounceError {
 
 /// While this miner leads the fleet, tells each newest block (spec `chain.md` §5), until `cancel`. Nothing that is ours
 /// depends on it.
-pub(crate) async fn run(settings: Settings, deps: Deps, cancel: CancellationToken) {
+pub(crate) async fn run(settings: Settings, deps: Deps, board: Board, cancel: CancellationToken) {
     let mut announcer = Announcer {
         settings,
         deps,
+        board,
         lease: None,
     };
     cancel.run_until_cancelled(announcer.work()).await;
@@ -31,6 +33,7 @@ pub(crate) async fn run(settings: Settings, deps: Deps, cancel: CancellationToke
 struct Announcer {
     settings: Settings,
     deps: Deps,
+    board: Board,
     /// Held while this miner leads.
     lease: Option<Lease>,
 }
@@ -45,6 +48,7 @@ impl Announcer {
                 _ = tick.tick() => {
                     let outcome = self.lead().await;
                     self.count(&outcome);
+                    self.board.leads(self.lease.is_some());
                     outcome
                 }
                 changed = blocks.changed() => {

@@ -105,6 +105,16 @@ fn concerns(event: &Event, record: &SessionRecord) -> bool {
         && text(event, "session_end_block_height").and_then(|value| value.parse().ok()) == Some(record.end.0)
 }
 
+impl Settlement {
+    /// What was paid for, before caps and shares.
+    fn claimed(&self) -> Option<Upokt> {
+        match self {
+            Self::Settled { claimed, .. } => Some(*claimed),
+            Self::Expired(_) | Self::Discarded(_) | Self::Absent => None,
+        }
+    }
+}
+
 /// The results of a block, to look settlements up in; `None` when the node does not keep them any more.
 async fn results(chain: &ChainClient, height: Height) -> Result<Option<BlockResults>, QueryError> {
     match chain.block_results(height).await {
@@ -192,6 +202,7 @@ impl Worker {
             report(record, settlement);
             self.deps.metrics.settled(record, settlement, &facts);
         }
+        let claimed = settlement.as_ref().and_then(Settlement::claimed);
         let keep = self.settings.keep_seconds;
         self.retry("save a session", |store, lease, _| async move {
             store.save_session(&lease, record, keep).await
@@ -202,6 +213,7 @@ impl Worker {
             store.delete_tree(&lease, &record.supplier, id).await
         })
         .await?;
+        self.board.ended(record, claimed);
         self.sessions.remove(id);
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::patience::Outages;
 use crate::proof::prove;
 use crate::reader::Reader;
 use crate::session::Session;
+use crate::status::Board;
 use crate::{Deps, Settings, registry};
 
 /// Between two looks at sessions that wait for something else than a block.
@@ -34,6 +35,7 @@ const READ_AHEAD: usize = 2;
 pub(crate) struct Worker {
     pub settings: Settings,
     pub deps: Deps,
+    pub board: Board,
     pub supplier: SupplierAddress,
     pub lease: Lease,
     pub cancel: CancellationToken,
@@ -42,12 +44,14 @@ pub(crate) struct Worker {
     jobs: JoinSet<Vec<(SessionId, Finding)>>,
     pub outages: Outages,
     registry_at: Option<Instant>,
+    pub told_at: Option<std::time::Instant>,
 }
 
 impl Worker {
     pub fn new(
         settings: Settings,
         deps: Deps,
+        board: Board,
         supplier: SupplierAddress,
         lease: Lease,
         cancel: CancellationToken,
@@ -55,6 +59,7 @@ impl Worker {
         Self {
             settings,
             deps,
+            board,
             supplier,
             lease,
             cancel,
@@ -63,6 +68,7 @@ impl Worker {
             jobs: JoinSet::new(),
             outages: Outages::default(),
             registry_at: None,
+            told_at: None,
         }
     }
 
@@ -131,6 +137,7 @@ impl Worker {
                 }
                 batch = batches.recv() => self.take_in(batch.ok_or(WorkError::Panicked)?).await?,
                 _ = look.tick() => {
+                    self.tell();
                     let height = self.deps.feed.height();
                     if self.sessions.values().any(|session| session.is_pressing(height)) {
                         self.at_height(height).await?;
@@ -149,7 +156,9 @@ impl Worker {
             .await?;
         for record in records {
             self.deps.metrics.sessions.found(&record);
-            if record.settlement.is_none() {
+            if record.settlement.is_some() {
+                self.board.ended(&record, None);
+            } else {
                 let record = self.inherit(record).await?;
                 self.sessions.insert(record.session.clone(), Session::new(record));
             }
@@ -188,7 +197,7 @@ impl Worker {
                 )
                 .await?;
             let effect = match effect {
-                Some(Effect::Seal) => self.seal(&id).await?,
+                Some(Effect::Seal) => self.seal(&id, sight.map(|sight| sight.connection)).await?,
                 effect => effect,
             };
             match effect {
@@ -311,6 +320,7 @@ impl Worker {
                 let state = session.record.state.as_str();
                 session.try_later();
                 self.deps.metrics.claiming.put_off(&self.supplier, phase);
+                session.trouble = Some(reason.as_str().into());
                 tracing::warn!(session = %id, state, reason, "not done yet, it is tried again");
             }
         }
@@ -334,6 +344,7 @@ impl Worker {
         });
         session.record.state = next.state;
         session.record.reason = next.reason;
+        session.trouble = None;
         let (record, keep) = (session.record.clone(), self.settings.keep_seconds);
         self.retry("save a session", |store, lease, _| {
             let record = &record;

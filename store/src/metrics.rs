@@ -136,7 +136,7 @@ impl PublisherMetrics {
 fn status<T>(answer: &Result<T, StoreError>) -> &'static str {
     match answer {
         Ok(_) | Err(StoreError::Fenced | StoreError::Diverged | StoreError::Malformed { .. }) => "success",
-        Err(StoreError::Unavailable(_)) => "error",
+        Err(StoreError::Unavailable(_) | StoreError::Unreplicated(_)) => "error",
         Err(StoreError::Refused(_)) => "refused",
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pocket_demo::{Plan, Stage, World, run};
 use pocket_devnet::{Devnet, DevnetConfig, Localnet};
-use pocket_observability::ProbeServer;
+use pocket_observability::{ProbePort, Shown};
 use pocket_proto::pocket::service::{RelayRequest, RelayRequestMetadata};
 use pocket_proto::pocket::session::SessionHeader;
 use prost::Message as _;
@@ -134,13 +134,14 @@ async fn work_shows_in_what_is_scraped_and_strangers_add_no_series() {
     let chain = Devnet::start(config).await.unwrap();
     let stage = Stage::start(World::devnet(&chain, 2)).await.unwrap();
     let cancel = CancellationToken::new();
-    let probes = ProbeServer::start(
-        "127.0.0.1:0".parse().unwrap(),
-        stage.metrics().clone(),
-        Arc::new(|| Ok(())),
-        cancel.clone(),
-    );
-    let probes = probes.await.unwrap();
+    let port = ProbePort::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let shown = Shown {
+        registry: stage.metrics().clone(),
+        ready: Arc::new(|| Ok(())),
+        status: None,
+        services: None,
+    };
+    let probes = port.serve(shown, cancel.clone()).unwrap();
     let plan = Plan {
         relays: 100,
         sessions: 1,

@@ -87,6 +87,14 @@ bench: $(IAI_RUNNER) ## Measure: times, instruction counts, and a loopback load 
 	cargo bench --locked -p pocket-relayer --bench relays -- streaming
 	cargo bench --locked -p pocket-relayer --bench relays -- grpc
 
+.PHONY: manifests
+manifests: ## Write the plain Kubernetes manifests anew from the chart (needs Go 1.26)
+	cd tests/kubernetes && go run .
+
+.PHONY: kubernetes
+kubernetes: ## Check chart, manifests and Tiltfile (needs Go 1.26)
+	cd tests/kubernetes && go vet ./... && go test ./...
+
 .PHONY: load
 load: redis-server ## Hold ten thousand idle WebSockets open and report a relayer's memory (needs 20,000 open files)
 	cargo test --locked -p pocket-relayer --test crowds -- --ignored --exact --nocapture \

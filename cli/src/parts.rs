@@ -54,6 +54,7 @@ impl Parts {
         registry: &Registry,
         cancel: &CancellationToken,
     ) -> anyhow::Result<Vec<ProbeServer>> {
+        self.chain.register_metrics(registry)?;
         let feed = self.feed.clone();
         let ready: Readiness = Arc::new(move || match feed.height().0 {
             0 => Err("no block of the chain was seen yet".to_owned()),
@@ -124,12 +125,15 @@ async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
         grpc_insecure: config.grpc_insecure,
         query_timeout: config.query_timeout,
         chain_id: config.chain_id.clone(),
-        ..NodeConfig::new(config.query_node_rpc_url.as_str(), config.query_node_grpc_url.as_str())
+        ..NodeConfig::several(
+            config.query_node_rpc_urls.iter().map(|url| url.as_str()),
+            config.query_node_grpc_urls.iter().map(String::as_str),
+        )
     })?;
     match chain.chain_id().await {
         Ok(id) => tracing::info!(chain = %id, "connected to the chain"),
         Err(error @ QueryError::WrongChain { .. }) => return Err(error.into()),
-        Err(error) => tracing::warn!(%error, node = %config.query_node_rpc_url, "the node does not answer yet"),
+        Err(error) => tracing::warn!(%error, "no chain node answers yet"),
     }
     Ok(chain)
 }

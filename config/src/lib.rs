@@ -28,6 +28,7 @@ mod miner;
 mod reader;
 mod relayer;
 mod secret;
+mod several;
 mod shared;
 mod suggest;
 

@@ -1,0 +1,249 @@
+//! A list of endpoints of one kind, and asking one after the other until one answers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Notify, watch};
+
+use super::standing::{Condition, FAILURES, Rules, Sighting, Standing, Switch};
+use crate::QueryError;
+
+/// A node that is slower than this is not waited for alone.
+const LONGEST_LEAD: Duration = Duration::from_secs(1);
+
+/// What came of asking one endpoint.
+pub(crate) enum Reply<T> {
+    /// The answer.
+    Answer(T),
+    /// Every endpoint would say so.
+    Final(QueryError),
+    /// Another endpoint may know better: this one is behind, older, or talks nonsense.
+    Weak(QueryError),
+    /// It does not answer.
+    Lost(QueryError),
+}
+
+/// An answer, and how it was got.
+pub(crate) struct Told<T> {
+    pub(crate) value: T,
+    /// Who gave it.
+    pub(crate) by: usize,
+    /// Endpoints that were asked the same before and did not answer yet, or not at all.
+    pub(crate) open: u32,
+}
+
+/// The endpoints of a list, each with what it is asked through.
+pub(crate) struct Pool<N> {
+    kind: &'static str,
+    names: Vec<Arc<str>>,
+    nodes: Vec<N>,
+    standing: Mutex<Standing>,
+    used: watch::Sender<usize>,
+    /// Told when an endpoint should be looked at soon.
+    doubt: Arc<Notify>,
+}
+
+impl<N> Pool<N> {
+    pub(crate) fn new(
+        kind: &'static str,
+        nodes: Vec<(Arc<str>, N)>,
+        rules: Rules,
+        network: Option<Arc<str>>,
+        doubt: Arc<Notify>,
+    ) -> Self {
+        let (names, nodes): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
+        Self {
+            kind,
+            standing: Mutex::new(Standing::new(nodes.len(), rules, network)),
+            names,
+            nodes,
+            used: watch::Sender::new(0),
+            doubt,
+        }
+    }
+
+    /// `rpc` or `grpc`.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// More than one endpoint.
+    pub(crate) fn is_several(&self) -> bool {
+        self.nodes.len() > 1
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn node(&self, index: usize) -> &N {
+        &self.nodes[index]
+    }
+
+    /// `host:port` of an endpoint.
+    pub(crate) fn name(&self, index: usize) -> &Arc<str> {
+        &self.names[index]
+    }
+
+    /// What is known; for a moment only.
+    pub(crate) fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock()
+    }
+
+    /// Told of each change of the endpoint in use.
+    pub(crate) fn used(&self) -> watch::Receiver<usize> {
+        self.used.subscribe()
+    }
+
+    /// An endpoint answered.
+    pub(crate) fn answered(&self, index: usize, sighting: &Sighting) {
+        self.note(None, |standing| standing.answered(index, sighting, Instant::now()));
+    }
+
+    /// An endpoint did not answer; `weight` failures are counted.
+    pub(crate) fn failed(&self, index: usize, weight: u32, error: &QueryError) {
+        self.note(Some(error), |standing| standing.failed(index, weight, Instant::now()));
+        if weight < FAILURES && self.is_several() {
+            self.doubt.notify_one();
+        }
+    }
+
+    /// Changes what is known, and tells of what came of it.
+    pub(crate) fn note(&self, error: Option<&QueryError>, change: impl FnOnce(&mut Standing) -> Option<Switch>) {
+        let mut standing = self.standing.lock();
+        let before: Vec<Condition> = standing.endpoints().iter().map(|known| known.condition).collect();
+        let switch = change(&mut standing);
+        let after: Vec<_> = standing
+            .endpoints()
+            .iter()
+            .map(|known| (known.condition, known.height()))
+            .collect();
+        drop(standing);
+        for (index, (before, (after, height))) in before.into_iter().zip(after).enumerate() {
+            // What an only node does is told by those who need it.
+            if before != after && (self.is_several() || after == Condition::WrongChain) {
+                self.tell(index, after, height, error);
+            }
+        }
+        if let Some(Switch { from, to }) = switch {
+            let (from, to_name) = (&self.names[from], &self.names[to]);
+            tracing::warn!(kind = self.kind, %from, to = %to_name, "another chain node is used");
+            self.used.send_replace(to);
+        }
+    }
+
+    fn tell(
+        &self,
+        index: usize,
+        condition: Condition,
+        height: Option<pocket_protocol::Height>,
+        error: Option<&QueryError>,
+    ) {
+        let (kind, endpoint) = (self.kind, &self.names[index]);
+        let height = height.map(tracing::field::display);
+        let error = error.map(tracing::field::display);
+        match condition {
+            Condition::Unknown => {}
+            Condition::Good => tracing::info!(kind, %endpoint, height, "chain node can be used"),
+            Condition::Behind => tracing::warn!(kind, %endpoint, height, "chain node is behind the others"),
+            Condition::Ahead => {
+                tracing::error!(kind, %endpoint, height, "chain node tells of a height that no other comes near");
+            }
+            Condition::Down => tracing::warn!(kind, %endpoint, error, "chain node does not answer"),
+            Condition::WrongChain => {
+                tracing::error!(kind, %endpoint, "chain node belongs to another network: it is not used");
+            }
+        }
+    }
+
+    /// Asks `what` of the best endpoint; when it cannot tell, at once of the next; when it is slow, of the next as well.
+    /// At most `limit` in all.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        what: &str,
+        limit: Duration,
+        ask: impl Fn(usize) -> F,
+    ) -> Result<Told<T>, QueryError>
+    where
+        T: Send,
+        F: Future<Output = Reply<T>> + Send,
+    {
+        let candidates = self.standing.lock().candidates();
+        let lead = (limit / (candidates.len() as u32 + 1)).min(LONGEST_LEAD);
+        let mut candidates = candidates.into_iter();
+        let Some(first) = candidates.next() else {
+            return Err(self.nobody());
+        };
+        // Boxed: the futures of a network query are large, and their types deep.
+        let start = |index: usize| ask(index).map(move |reply| (index, reply)).boxed();
+        let mut asked = FuturesUnordered::from_iter([start(first)]);
+        let (mut open, mut lost) = (vec![first], 0);
+        let mut found: Option<QueryError> = None;
+        let deadline = tokio::time::sleep(limit);
+        tokio::pin!(deadline);
+        loop {
+            let next = tokio::select! {
+                Some((by, reply)) = asked.next() => {
+                    open.retain(|index| *index != by);
+                    match reply {
+                        Reply::Answer(value) => {
+                            let open = open.len() as u32 + lost;
+                            return Ok(Told { value, by, open });
+                        }
+                        Reply::Final(error) => return Err(error),
+                        Reply::Weak(error) => found = Some(found.filter(|first| !first.is_transient()).unwrap_or(error)),
+                        Reply::Lost(error) => {
+                            self.failed(by, 1, &error);
+                            lost += 1;
+                            found = found.or(Some(error));
+                        }
+                    }
+                    let next = candidates.next();
+                    match found.take() {
+                        Some(error) if next.is_none() && asked.is_empty() => return Err(error),
+                        other => found = other,
+                    }
+                    next
+                }
+                () = tokio::time::sleep(lead), if candidates.len() > 0 => {
+                    self.doubt.notify_one();
+                    candidates.next()
+                }
+                () = &mut deadline => {
+                    let error = QueryError::Unavailable(format!("{what}: no answer in time"));
+                    for index in open {
+                        self.failed(index, 1, &error);
+                    }
+                    return Err(error);
+                }
+            };
+            if let Some(next) = next {
+                open.push(next);
+                asked.push(start(next));
+            }
+        }
+    }
+
+    /// The good endpoints besides one.
+    pub(crate) fn others(&self, index: usize) -> Vec<usize> {
+        let standing = self.standing.lock();
+        let is_good = |other: &usize| standing.endpoints()[*other].condition == Condition::Good && *other != index;
+        (0..self.nodes.len()).filter(is_good).collect()
+    }
+
+    /// Why there is nobody to ask.
+    fn nobody(&self) -> QueryError {
+        let standing = self.standing.lock();
+        let configured = standing.network().unwrap_or_default().to_owned();
+        match standing.only_wrong() {
+            Some(found) => QueryError::WrongChain {
+                configured,
+                found: found.to_string(),
+            },
+            None => QueryError::Unavailable(format!("no {} endpoint answers", self.kind)),
+        }
+    }
+}

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::FutureExt as _;
 use pocket_protocol::Height;
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use crate::nodes::{NodeSeries, Nodes, Reply, Sighting, Told};
+use crate::nodes::{NodeSeries, Nodes, Reply, Sighting};
 use crate::records::Caches;
 use crate::{NodeConfig, QueryError, grpc};
 
@@ -80,15 +79,14 @@ impl ChainClient {
     ) -> Result<Answer<U>, QueryError>
     where
         T: Send,
-        U: Send,
+        U: Send + 'static,
         F: Future<Output = Result<Response<T>, Status>> + Send,
     {
         let (nodes, config) = (&self.0.nodes, &self.0.config);
         nodes.introduced().await;
         let ask_one = |index: usize| self.reply(index, method, needed, send(nodes.grpc.node(index).clone()), &take);
-        let round = || nodes.grpc.ask(method, config.query_timeout, ask_one).boxed();
-        let told: Told<Answer<U>> = config.retry.run(round).await?;
-        Ok(told.value)
+        let told = nodes.grpc.ask(method, config.query_timeout, &config.retry, ask_one);
+        Ok(told.await?.value)
     }
 
     /// What one node says to a gRPC query.

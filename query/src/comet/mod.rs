@@ -9,7 +9,6 @@ pub(crate) use http::Comet;
 
 use std::sync::Arc;
 
-use futures::FutureExt as _;
 use pocket_protocol::Height;
 use serde_json::Value;
 
@@ -31,7 +30,7 @@ impl ChainClient {
 
     /// A committed block. Kept for ever; [`QueryError::NotFound`] when it is not there yet or no more.
     pub async fn block(&self, height: Height) -> Result<Arc<Block>, QueryError> {
-        let ask = || async {
+        let ask = async {
             let read = |_, value: &Value| {
                 let block = answers::block(value)?;
                 if block.height == height {
@@ -88,7 +87,7 @@ impl ChainClient {
         read: impl Fn(usize, &Value) -> Result<T, QueryError> + Sync,
     ) -> Result<T, QueryError>
     where
-        T: Send,
+        T: Send + 'static,
     {
         let (nodes, config) = (&self.0.nodes, &self.0.config);
         nodes.introduced().await;
@@ -106,7 +105,7 @@ impl ChainClient {
                 Err(error) => Reply::Weak(error),
             }
         };
-        let round = || nodes.rpc.ask(path, config.query_timeout, ask_one).boxed();
-        Ok(config.retry.run(round).await?.value)
+        let told = nodes.rpc.ask(path, config.query_timeout, &config.retry, ask_one);
+        Ok(told.await?.value)
     }
 }

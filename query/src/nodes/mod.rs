@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 use crate::comet::{Comet, NewHeader, NodeStatus};
 use crate::{NodeConfig, QueryError, grpc};
 
-pub(crate) use pool::{Pool, Reply, Told};
+pub(crate) use pool::{Pool, Reply};
 pub(crate) use series::NodeSeries;
 use standing::{Condition, Rules};
 pub(crate) use standing::{Network, Sighting};

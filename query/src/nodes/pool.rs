@@ -1,15 +1,17 @@
 //! A list of endpoints of one kind, and asking one after the other until one answers.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
 use super::standing::{Condition, FAILURES, Rules, Sighting, Standing, Switch};
-use crate::QueryError;
+use crate::{QueryError, RetryPolicy};
 
 /// A node that is slower than this is not waited for alone.
 const LONGEST_LEAD: Duration = Duration::from_secs(1);
@@ -25,6 +27,22 @@ pub(crate) enum Reply<T> {
     /// It does not answer.
     Lost(QueryError),
 }
+
+impl<T: Send + 'static> Reply<T> {
+    fn erased(self) -> Reply<Erased> {
+        match self {
+            Self::Answer(value) => Reply::Answer(Box::new(value)),
+            Self::Final(error) => Reply::Final(error),
+            Self::Weak(error) => Reply::Weak(error),
+            Self::Lost(error) => Reply::Lost(error),
+        }
+    }
+}
+
+/// An answer of any type.
+type Erased = Box<dyn Any + Send>;
+/// Asks one endpoint.
+type Ask<'a> = &'a (dyn Fn(usize) -> BoxFuture<'a, (usize, Reply<Erased>)> + Sync + 'a);
 
 /// An answer, and how it was got.
 pub(crate) struct Told<T> {
@@ -46,7 +64,7 @@ pub(crate) struct Pool<N> {
     doubt: Arc<Notify>,
 }
 
-impl<N> Pool<N> {
+impl<N: Sync> Pool<N> {
     pub(crate) fn new(
         kind: &'static str,
         nodes: Vec<(Arc<str>, N)>,
@@ -159,27 +177,49 @@ impl<N> Pool<N> {
         }
     }
 
-    /// Asks `what` of the best endpoint; when it cannot tell, at once of the next; when it is slow, of the next as well.
-    /// At most `limit` in all.
+    /// Asks `what` of the best endpoint; when it cannot tell, at once of the next; when it is slow, of the next as well. At
+    /// most `limit` in all, and again as `retry` says while nothing is known.
     pub(crate) async fn ask<T, F>(
         &self,
         what: &str,
         limit: Duration,
-        ask: impl Fn(usize) -> F,
+        retry: &RetryPolicy,
+        ask: impl Fn(usize) -> F + Sync,
     ) -> Result<Told<T>, QueryError>
     where
-        T: Send,
+        T: Send + 'static,
         F: Future<Output = Reply<T>> + Send,
     {
+        let ask = |index: usize| -> BoxFuture<'_, _> { Box::pin(ask(index).map(move |reply| (index, reply.erased()))) };
+        let told = self.ask_erased(what, limit, retry, &ask).await?;
+        let value = told.value.downcast().expect("only answers of this type are asked for");
+        Ok(Told {
+            value: *value,
+            by: told.by,
+            open: told.open,
+        })
+    }
+
+    /// Boxed, and of one type for all: by type of answer this is much code.
+    fn ask_erased<'a>(
+        &'a self,
+        what: &'a str,
+        limit: Duration,
+        retry: &'a RetryPolicy,
+        ask: Ask<'a>,
+    ) -> BoxFuture<'a, Result<Told<Erased>, QueryError>> {
+        Box::pin(retry.run(move || self.ask_round(what, limit, ask)))
+    }
+
+    /// Asks each endpoint at most once.
+    async fn ask_round(&self, what: &str, limit: Duration, ask: Ask<'_>) -> Result<Told<Erased>, QueryError> {
         let candidates = self.standing.lock().candidates();
         let lead = (limit / (candidates.len() as u32 + 1)).min(LONGEST_LEAD);
         let mut candidates = candidates.into_iter();
         let Some(first) = candidates.next() else {
             return Err(self.nobody());
         };
-        // Boxed: the futures of a network query are large, and their types deep.
-        let start = |index: usize| ask(index).map(move |reply| (index, reply)).boxed();
-        let mut asked = FuturesUnordered::from_iter([start(first)]);
+        let mut asked = FuturesUnordered::from_iter([ask(first)]);
         let (mut open, mut lost) = (vec![first], 0);
         let mut found: Option<QueryError> = None;
         let deadline = tokio::time::sleep(limit);
@@ -222,7 +262,7 @@ impl<N> Pool<N> {
             };
             if let Some(next) = next {
                 open.push(next);
-                asked.push(start(next));
+                asked.push(ask(next));
             }
         }
     }

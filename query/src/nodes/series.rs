@@ -42,7 +42,7 @@ impl NodeSeries {
         })
     }
 
-    fn read<N>(&self, pool: &Pool<N>) {
+    fn read<N: Sync>(&self, pool: &Pool<N>) {
         let standing = pool.standing();
         for (index, known) in standing.endpoints().iter().enumerate() {
             let labels = [pool.kind(), pool.name(index).as_ref()];

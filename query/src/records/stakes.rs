@@ -6,6 +6,7 @@ use pocket_proto::pocket::{application, shared, supplier};
 use pocket_protocol::Height;
 
 use super::LIVE;
+use crate::cache::Key;
 use crate::grpc::LONGEST_ANSWER;
 use crate::{ChainClient, QueryError};
 
@@ -26,7 +27,7 @@ impl ChainClient {
             let answer = self.ask("application.Application", Height(0), ask, take).await?;
             Ok((Arc::new(answer.value), LIVE))
         };
-        self.0.caches.applications.get(address.to_owned(), ask).await
+        self.0.caches.applications.get(Key::Of(address.to_owned()), ask).await
     }
 
     /// A supplier's record with its whole service configuration, up to 15 s old.
@@ -46,6 +47,6 @@ impl ChainClient {
             let answer = self.ask("supplier.Supplier", Height(0), ask, take).await?;
             Ok((Arc::new(answer.value), LIVE))
         };
-        self.0.caches.suppliers.get(operator.to_owned(), ask).await
+        self.0.caches.suppliers.get(Key::Of(operator.to_owned()), ask).await
     }
 }

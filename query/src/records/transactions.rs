@@ -11,7 +11,7 @@ use proto::service_client::ServiceClient;
 use tokio::time::timeout;
 
 use crate::nodes::Reply;
-use crate::{ChainClient, QueryError};
+use crate::{ChainClient, QueryError, RetryPolicy};
 
 /// What one node's mempool said to a transaction. Messages have not been run (spec `chain.md` §7.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,10 @@ impl ChainClient {
         };
         let refusal = Mutex::new(None);
         let offer = |index: usize| Box::pin(self.offer(index, request.clone(), &refusal));
-        let told = nodes.grpc.ask("tx.BroadcastTx", config.query_timeout, offer).await;
+        let told = nodes
+            .grpc
+            .ask("tx.BroadcastTx", config.query_timeout, &RetryPolicy::ONCE, offer)
+            .await;
         let (by, answer) = match told {
             Ok(told) => {
                 let unanswered = told.open;

@@ -172,6 +172,22 @@ async fn with_all_nodes_dead_queries_fail_and_then_recover() {
 }
 
 #[tokio::test]
+async fn nodes_that_hang_at_the_start_are_used_as_soon_as_they_answer() {
+    let (first, second) = (World::at_height(20).await, World::at_height(20).await);
+    for node in [&first.node, &second.node] {
+        node.hang.send_replace(true);
+    }
+    let chain = World::client_of(&[&first, &second], |config| {
+        config.query_timeout = Duration::from_millis(100);
+    });
+    let following = Following::start(&chain);
+    assert!(matches!(chain.shared_params().await, Err(QueryError::Unavailable(_))));
+    second.node.hang.send_replace(false);
+    following.reaches(20).await;
+    chain.shared_params().await.unwrap();
+}
+
+#[tokio::test]
 async fn feed_goes_on_at_the_other_node_without_missing_a_block() {
     let (first, second, chain) = two().await;
     let registry = Registry::new();

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use crate::codec::Codec;
 use crate::document::{Node, Value};
+use crate::outline::Shape;
 use crate::reader::Reader;
 
 /// One `C` or several different ones, in the order in which they are written; never none.
@@ -28,6 +29,10 @@ impl<C: Codec<Value: PartialEq>> Codec for OneOrMore<C> {
             }
             _ => C::read(node, reader).map(|value| vec![value]),
         }
+    }
+
+    fn shape(name: &str) -> Shape {
+        Shape::OneOrMore(Box::new(C::shape(name)))
     }
 }
 

@@ -115,8 +115,8 @@ impl Announcer {
         let params = self.deps.chain.shared_params().await?;
         let blocks = u32::try_from(params.num_blocks_per_session * 2).unwrap_or(u32::MAX);
         let ttl = self.settings.watch.block_time.saturating_mul(blocks);
-        let told = self.deps.store.tell_shared_params(&params.encode_to_vec(), ttl);
-        Ok(told.await?)
+        let params = params.encode_to_vec();
+        Ok(self.deps.store.tell_shared_params(&params, ttl).await?)
     }
 
     /// Lets another miner lead at once.

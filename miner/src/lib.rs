@@ -10,6 +10,7 @@ mod announce;
 mod claim;
 mod draining;
 mod error;
+mod inherited;
 mod intake;
 pub mod lifecycle;
 mod memory;

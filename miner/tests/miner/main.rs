@@ -3,6 +3,7 @@
 mod announcing;
 mod damage;
 mod draining;
+mod inherited;
 mod interrupted;
 mod mining;
 mod restart;

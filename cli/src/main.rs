@@ -5,6 +5,7 @@ mod commands;
 mod explain;
 mod output;
 mod parts;
+mod shown;
 mod signals;
 
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ enum Command {
     Redis(commands::redis::Arguments),
     /// Show the whole way on this machine, on a chain in this process.
     Demo(commands::demo::Arguments),
+    /// Show relayers and miners at work, live.
+    Top(commands::top::Arguments),
     /// Write what a shell needs to complete this command's words, or its manual.
     Completions(commands::completions::Arguments),
     /// Show the version.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
             Command::Relay(arguments) => commands::relay::run(*arguments, output).await,
             Command::Redis(arguments) => commands::redis::run(arguments, output).await,
             Command::Demo(arguments) => commands::demo::run(arguments, output).await,
+            Command::Top(arguments) => commands::top::run(arguments, output).await,
             Command::Completions(arguments) => commands::completions::run(&arguments, &mut Arguments::command()),
             Command::Version => commands::version::run(output),
         }

@@ -1,7 +1,6 @@
 //! What both halves need, made from their configurations.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use pocket_config::{
@@ -9,8 +8,7 @@ use pocket_config::{
     RedisConfig, ServerConfig, UnknownVariable,
 };
 use pocket_keys::{KeySet, KeyringSource, Loaded, Sources};
-use pocket_observability::prometheus::Registry;
-use pocket_observability::{LogGuard, LogSettings, ProbeServer, Readiness, start_logs};
+use pocket_observability::{LogGuard, LogSettings, ProbePort, ProbeServer, Shown, start_logs};
 use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
 use pocket_store::{Namespace, Store, StoreConfig};
 use tokio::net::lookup_host;
@@ -28,6 +26,7 @@ pub struct Parts {
     pub feed: BlockFeed,
     // The feed outlives what works with it: heights are needed until the last relay is done.
     end_feed: CancellationToken,
+    end_probes: CancellationToken,
     following: JoinHandle<()>,
 }
 
@@ -43,44 +42,42 @@ impl Parts {
             chain,
             feed,
             end_feed,
+            end_probes: CancellationToken::new(),
             following,
         })
     }
 
-    /// Serves metrics and probes on each address until `cancel`.
-    pub async fn probes(
-        &self,
-        servers: &[&ServerConfig],
-        registry: &Registry,
-        cancel: &CancellationToken,
-    ) -> anyhow::Result<Vec<ProbeServer>> {
-        self.chain.register_metrics(registry)?;
-        let feed = self.feed.clone();
-        let ready: Readiness = Arc::new(move || match feed.height().0 {
-            0 => Err("no block of the chain was seen yet".to_owned()),
-            _ => Ok(()),
-        });
-        let mut probes = Vec::new();
-        for server in servers.iter().filter(|server| server.enabled) {
-            let address = lookup_host(server.address.to_string())
-                .await
-                .ok()
-                .and_then(|mut found| found.next());
-            let address = address.with_context(|| format!("{} is no address to listen on", server.address))?;
-            let probe = ProbeServer::start(address, registry.clone(), ready.clone(), cancel.clone()).await;
-            probes.push(probe.with_context(|| format!("cannot listen on {address}"))?);
-        }
-        Ok(probes)
+    /// Serves what there is to see on each port until the end.
+    pub fn show(&self, ports: Vec<ProbePort>, shown: &Shown) -> anyhow::Result<Vec<ProbeServer>> {
+        self.chain.register_metrics(&shown.registry)?;
+        let serve = |port: ProbePort| Ok(port.serve(shown.clone(), self.end_probes.clone())?);
+        ports.into_iter().map(serve).collect()
     }
 
-    /// Ends what was started, after everything that works with it.
+    /// Ends what was started, after everything that works with it. Until then it can be seen how that ends.
     pub async fn end(self, probes: Vec<ProbeServer>) -> anyhow::Result<()> {
+        self.end_probes.cancel();
         for probe in probes {
             probe.stopped().await;
         }
         self.end_feed.cancel();
         Ok(self.following.await?)
     }
+}
+
+/// Takes the ports that a configuration names for metrics and probes.
+pub async fn probe_ports(servers: &[&ServerConfig]) -> anyhow::Result<Vec<ProbePort>> {
+    let mut ports = Vec::new();
+    for server in servers.iter().filter(|server| server.enabled) {
+        let address = lookup_host(server.address.to_string())
+            .await
+            .ok()
+            .and_then(|mut found| found.next());
+        let address = address.with_context(|| format!("{} is no address to listen on", server.address))?;
+        let port = ProbePort::bind(address).await;
+        ports.push(port.with_context(|| format!("cannot listen on {address}"))?);
+    }
+    Ok(ports)
 }
 
 /// The environment, with what the command line sets above it.
@@ -155,7 +152,6 @@ async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
 pub fn store_config(config: &RedisConfig) -> StoreConfig {
     let names = config.namespace.clone();
     StoreConfig {
-        url: config.url.expose().to_owned(),
         wait_replicas: config.wait_replicas,
         namespace: Namespace {
             base: names.base_prefix,
@@ -167,6 +163,7 @@ pub fn store_config(config: &RedisConfig) -> StoreConfig {
             meter: names.meter_prefix,
             consumer_group: names.consumer_group_prefix,
         },
+        ..StoreConfig::at(config.url.expose())
     }
 }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::status::Board;
 use crate::{Deps, Settings};
 
 /// Blocks from one telling of the parameters to the next, as the Go peer's leader does.
@@ -24,10 +25,11 @@ enum AnnounceError {
 
 /// While this miner leads the fleet, tells each newest block (spec `chain.md` §5), until `cancel`. Nothing that is ours
 /// depends on it.
-pub(crate) async fn run(settings: Settings, deps: Deps, cancel: CancellationToken) {
+pub(crate) async fn run(settings: Settings, deps: Deps, board: Board, cancel: CancellationToken) {
     let mut announcer = Announcer {
         settings,
         deps,
+        board,
         lease: None,
         params_told: None,
     };
@@ -38,6 +40,7 @@ pub(crate) async fn run(settings: Settings, deps: Deps, cancel: CancellationToke
 struct Announcer {
     settings: Settings,
     deps: Deps,
+    board: Board,
     /// Held while this miner leads.
     lease: Option<Lease>,
     /// The height at which parameters were told last.
@@ -51,7 +54,11 @@ impl Announcer {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let outcome = tokio::select! {
-                _ = tick.tick() => self.lead().await,
+                _ = tick.tick() => {
+                    let outcome = self.lead().await;
+                    self.board.leads(self.lease.is_some());
+                    outcome
+                }
                 changed = blocks.changed() => {
                     if changed.is_err() {
                         return;

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use pocket_proto::pocket::ha::MinedRelayMessage;
@@ -25,6 +26,8 @@ pub(crate) struct Session {
     pub units_per_relay: Option<u64>,
     /// A claim or proof is under way.
     pub busy: bool,
+    /// Why a claim or proof did not work when it was last tried.
+    pub trouble: Option<Arc<str>>,
     /// What did not work is tried again then, or at the next block.
     pub again_at: Option<Instant>,
 }
@@ -38,6 +41,7 @@ impl Session {
             live_root: None,
             units_per_relay: None,
             busy: false,
+            trouble: None,
             // It may have come after the newest block.
             again_at: Some(Instant::now()),
         }

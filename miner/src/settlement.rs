@@ -43,6 +43,16 @@ impl Settlement {
     }
 }
 
+impl Settlement {
+    /// What was paid for, before caps and shares.
+    fn claimed(&self) -> Option<Upokt> {
+        match self {
+            Self::Settled { claimed, .. } => Some(*claimed),
+            Self::Expired(_) | Self::Discarded(_) | Self::Absent => None,
+        }
+    }
+}
+
 /// The results of a block, to look settlements up in; `None` when the node does not keep them any more.
 async fn results(chain: &ChainClient, height: Height) -> Result<Option<BlockResults>, QueryError> {
     match chain.block_results(height).await {
@@ -129,6 +139,7 @@ impl Worker {
             report(record, settlement);
             self.deps.metrics.settled(record, settlement);
         }
+        let claimed = settlement.as_ref().and_then(Settlement::claimed);
         let keep = self.settings.keep_seconds;
         self.retry("save a session", |store, lease, _| async move {
             store.save_session(&lease, record, keep).await
@@ -138,6 +149,7 @@ impl Worker {
             store.delete_tree(&lease, &record.supplier, id).await
         })
         .await?;
+        self.board.ended(record, claimed);
         self.sessions.remove(id);
         Ok(())
     }

@@ -21,6 +21,7 @@ use crate::patience::Outages;
 use crate::proof::prove;
 use crate::reader::Reader;
 use crate::session::Session;
+use crate::status::Board;
 use crate::{Deps, Settings, registry};
 
 /// Between two looks at sessions that wait for something else than a block.
@@ -33,6 +34,7 @@ const READ_AHEAD: usize = 2;
 pub(crate) struct Worker {
     pub settings: Settings,
     pub deps: Deps,
+    pub board: Board,
     pub supplier: SupplierAddress,
     pub lease: Lease,
     pub cancel: CancellationToken,
@@ -41,12 +43,14 @@ pub(crate) struct Worker {
     jobs: JoinSet<Vec<(SessionId, Finding)>>,
     pub outages: Outages,
     registry_at: Option<Instant>,
+    pub told_at: Option<std::time::Instant>,
 }
 
 impl Worker {
     pub fn new(
         settings: Settings,
         deps: Deps,
+        board: Board,
         supplier: SupplierAddress,
         lease: Lease,
         cancel: CancellationToken,
@@ -54,6 +58,7 @@ impl Worker {
         Self {
             settings,
             deps,
+            board,
             supplier,
             lease,
             cancel,
@@ -62,6 +67,7 @@ impl Worker {
             jobs: JoinSet::new(),
             outages: Outages::default(),
             registry_at: None,
+            told_at: None,
         }
     }
 
@@ -126,6 +132,7 @@ impl Worker {
                 }
                 batch = batches.recv() => self.take_in(batch.ok_or(WorkError::Panicked)?).await?,
                 _ = look.tick() => {
+                    self.tell();
                     let height = self.deps.feed.height();
                     if self.sessions.values().any(|session| session.is_pressing(height)) {
                         self.at_height(height).await?;
@@ -143,7 +150,9 @@ impl Worker {
             })
             .await?;
         for record in records {
-            if record.settlement.is_none() {
+            if record.settlement.is_some() {
+                self.board.ended(&record, None);
+            } else {
                 let record = self.inherit(record).await?;
                 self.sessions.insert(record.session.clone(), Session::new(record));
             }
@@ -181,7 +190,7 @@ impl Worker {
                 )
                 .await?;
             let effect = match effect {
-                Some(Effect::Seal) => self.seal(&id).await?,
+                Some(Effect::Seal) => self.seal(&id, sight.map(|sight| sight.connection)).await?,
                 effect => effect,
             };
             match effect {
@@ -290,6 +299,7 @@ impl Worker {
             Finding::Later(reason) => {
                 let state = session.record.state.as_str();
                 session.try_later();
+                session.trouble = Some(reason.as_str().into());
                 tracing::warn!(session = %id, state, reason, "not done yet, it is tried again");
             }
         }
@@ -309,6 +319,7 @@ impl Worker {
         let from = session.record.state.as_str();
         session.record.state = next.state;
         session.record.reason = next.reason;
+        session.trouble = None;
         let (record, keep) = (session.record.clone(), self.settings.keep_seconds);
         self.retry("save a session", |store, lease, _| {
             let record = &record;

@@ -30,7 +30,9 @@ use crate::metrics::{Metrics, UNKNOWN, observe};
 use crate::outbox::{Outbox, PublishSlot};
 use crate::received::{Carrier, ReceivedRelay, Reception};
 use crate::refusal::{Invalid, Refusal, Unavailable};
+use crate::relay_log::Noted;
 use crate::service::Service;
+use crate::session_context::SessionContext;
 use crate::simulation::Simulation;
 use crate::stream::{self, Answering, ServedStream};
 use crate::verify::{Trust, VerifiedRelay, Verifier};
@@ -48,6 +50,8 @@ pub(crate) struct Pipeline {
     pub metrics: Metrics,
     /// Optimistic relays between their answer and their verification, and streams.
     pub afterwards: TaskTracker,
+    /// Of those the streams, to be counted.
+    pub streams: TaskTracker,
     /// The last moment for those: what is not verified then is dropped.
     pub give_up: CancellationToken,
 }
@@ -89,7 +93,7 @@ impl Pipeline {
             ValidationMode::Optimistic => self.verifier.glance(&relay).await,
         };
         let served = match trust {
-            Ok(Trust::UntilAnswered) => self.serve_optimistically(relay, envelope, carrier).await,
+            Ok(Trust::UntilAnswered(context)) => self.serve_optimistically(relay, envelope, carrier, context).await,
             Ok(Trust::None) => self.serve_eagerly(relay, envelope, carrier).await,
             Err(refusal) => {
                 self.count_invalid(&service, &refusal);
@@ -144,6 +148,7 @@ impl Pipeline {
         relay: ReceivedRelay,
         envelope: PokthttpRequest,
         carrier: Carrier<'_>,
+        context: Arc<SessionContext>,
     ) -> Result<Served, Refusal> {
         let slot = self.reserve(&relay.service)?;
         let parties = claimed_parties(&relay)?;
@@ -151,21 +156,27 @@ impl Pipeline {
         let answer = match self.ask(&relay, forward).await? {
             BackendReply::Whole(answer) => answer,
             BackendReply::Stream(stream) => {
-                return stream::begin(self, Answering::Trusted(relay), slot, stream).map(Served::Stream);
+                let trusted = Answering::Trusted(relay, context);
+                return stream::begin(self, trusted, slot, stream).map(Served::Stream);
             }
         };
         let signed = sign_answer(&relay, answer)?;
         let wire = signed.wire.clone();
+        // On disk before the answer is out.
+        let noted = self.note(&relay, &signed, &context);
         let pipeline = self.clone();
         self.afterwards
-            .spawn(async move { pipeline.settle(relay, signed, slot).await });
+            .spawn(async move { pipeline.settle(relay, signed, slot, noted).await });
         Ok(Served::Whole(wire))
     }
 
     /// Verifies and mines a relay that was answered on trust.
-    pub async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse, slot: PublishSlot) {
+    pub async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse, slot: PublishSlot, noted: Option<Noted>) {
         let service = relay.service.clone();
-        let dropped = |reason: &str| {
+        let dropped = |reason: &str, noted: Option<Noted>| {
+            if let Some(noted) = noted {
+                noted.strike();
+            }
             self.metrics
                 .dropped
                 .with_label_values(&[service.id.as_str(), reason])
@@ -180,7 +191,7 @@ impl Pipeline {
                     let may_be_good = matches!(invalid, Invalid::ChainUnavailable(_) | Invalid::LookupsSpent(_));
                     if !may_be_good || !relay.in_flight.is_claimable() {
                         tracing::debug!(%invalid, service = service.id.as_str(), "answered relay dropped");
-                        return dropped("validation_failed");
+                        return dropped("validation_failed", noted);
                     }
                     waiting = relay;
                 }
@@ -191,21 +202,28 @@ impl Pipeline {
                 .await
                 .is_none()
             {
+                if let Some(noted) = noted {
+                    tracing::warn!(
+                        service = service.id.as_str(),
+                        "answered relay stays in the relay log: the chain cannot be asked"
+                    );
+                    return noted.leave(waiting.in_flight);
+                }
                 tracing::error!(
                     service = service.id.as_str(),
                     "answered relay lost: the chain cannot be asked"
                 );
-                return dropped("chain_unavailable");
+                return dropped("chain_unavailable", None);
             }
         };
         // A relay that nobody pays for is not mined: it would take a paid one's place in the claim.
         let charged = match verified.charge().await {
             Ok(charged) => charged,
-            Err(refusal) => return dropped(refusal.label()),
+            Err(refusal) => return dropped(refusal.label(), noted),
         };
         let (answered, _) = AnsweredRelay::of(charged, signed, slot);
-        if !self.mine(answered) {
-            dropped("publisher_ended");
+        if !self.mine_noted(answered, noted) {
+            dropped("publisher_ended", None);
         }
     }
 
@@ -259,7 +277,13 @@ impl Pipeline {
 
     /// `false` when the relay was to be mined and the publisher has ended.
     pub fn mine(&self, answered: AnsweredRelay) -> bool {
-        let Some(mined) = answered.mine() else { return true };
+        self.mine_noted(answered, None)
+    }
+
+    fn mine_noted(&self, answered: AnsweredRelay, noted: Option<Noted>) -> bool {
+        let Some(mined) = answered.mine(noted) else {
+            return true;
+        };
         let published = mined.published_counter(&self.metrics);
         let queued = mined.publish(&self.outbox);
         if queued {

@@ -20,10 +20,11 @@ use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
 use crate::received::Reception;
-use crate::relay_log::{RelayLog, Travelling};
+use crate::relay_log::{RelayLog, Replay, Travelling};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::simulation::{Simulation, SimulationError};
+use crate::status::{Observer, StatusHandle};
 use crate::supplier_gate::SupplierGate;
 use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
@@ -96,6 +97,7 @@ pub struct Relayer;
 pub struct RunningRelayer {
     local_addr: SocketAddr,
     cancel: CancellationToken,
+    status: StatusHandle,
     task: JoinHandle<()>,
 }
 
@@ -103,6 +105,11 @@ impl RunningRelayer {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What it tells of itself, for as long as it works.
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
     }
 
     /// Waits until it has ended, after its token was cancelled.
@@ -175,6 +182,7 @@ impl Relayer {
             feed: deps.feed.clone(),
             metrics: metrics.clone(),
             afterwards: TaskTracker::new(),
+            streams: TaskTracker::new(),
             give_up: give_up.clone(),
         });
         let marks = Watermarks {
@@ -185,8 +193,19 @@ impl Relayer {
             metrics,
             counts_for: log.as_ref().map_or(Watermark::TTL, |log| log.patience()),
         };
+        let server = Server::new(pipeline.clone(), config, tls.clone());
+        let observer = Observer::new(
+            pipeline.clone(),
+            server.clone(),
+            meter.clone(),
+            log.clone(),
+            marks.store.clone(),
+            deps.publisher.queue,
+        );
+        let status = observer.handle(cancel.clone());
         let run = Run {
-            server: Server::new(pipeline.clone(), config, tls.clone()),
+            server,
+            observer,
             pipeline,
             listener,
             tls,
@@ -204,6 +223,7 @@ impl Relayer {
         Ok(RunningRelayer {
             local_addr,
             cancel,
+            status,
             task,
         })
     }
@@ -212,6 +232,7 @@ impl Relayer {
 /// The owner of all tasks.
 struct Run {
     server: Arc<Server>,
+    observer: Arc<Observer>,
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
     tls: Option<Arc<TlsPort>>,
@@ -229,6 +250,7 @@ impl Run {
     async fn until_ended(self) {
         let Self {
             server,
+            observer,
             pipeline,
             listener,
             tls,
@@ -244,6 +266,8 @@ impl Run {
         let instance = log
             .as_ref()
             .map_or_else(|| instance_name(&listener), |log| log.name().to_owned());
+        // Connections wait at the port.
+        let first = marks.begin(&instance).await;
         let mut helpers = JoinSet::new();
         let gated = pipeline.clone();
         let gate_cancel = cancel.clone();
@@ -257,7 +281,12 @@ impl Run {
         let end_log = CancellationToken::new();
         let mut logging = JoinSet::new();
         if let Some(log) = &log {
-            logging.spawn(log.clone().replay(publisher, marks.drain.clone(), end_log.clone()));
+            let to = Replay {
+                publisher,
+                drain: marks.drain.clone(),
+                pipeline: pipeline.clone(),
+            };
+            logging.spawn(log.clone().replay(to, end_log.clone()));
             logging.spawn(log.clone().sync(end_log.clone()));
         }
         // Kept until the last relay is charged.
@@ -267,11 +296,14 @@ impl Run {
             helpers.spawn(meter::keep(meter, pipeline.feed.clone(), cancel.clone()));
             accounting.spawn(ledger.run(end_ledger.clone()));
         }
+        // Told until the end.
+        let end_observer = CancellationToken::new();
+        helpers.spawn(observer.run(end_observer.clone()));
         // Written until the last relay is in Redis.
         let end_marks = CancellationToken::new();
         let store = marks.store.clone();
         let mut marking = JoinSet::new();
-        marking.spawn(marks.run(instance.clone(), end_marks.clone()));
+        marking.spawn(marks.run(instance.clone(), first, end_marks.clone()));
 
         server.run(listener, SHUTDOWN_GRACE, cancel).await;
         pipeline.afterwards.close();
@@ -295,6 +327,7 @@ impl Run {
         }
         end_marks.cancel();
         while marking.join_next().await.is_some() {}
+        end_observer.cancel();
         while helpers.join_next().await.is_some() {}
         let kept = log.map_or(0, |log| log.open_relays());
         if kept > 0 {

@@ -86,6 +86,11 @@ impl Server {
         })
     }
 
+    /// `WebSocket`s that are open.
+    pub fn open_sockets(&self) -> usize {
+        self.sockets.count()
+    }
+
     /// Accepts until `cancel`, then lets open requests finish for at most `grace`.
     pub async fn run(self: Arc<Self>, listener: TcpListener, grace: Duration, cancel: CancellationToken) {
         let mut connections = JoinSet::new();

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, collections::VecDeque, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use futures::future::join_all;
+use pocket_protocol::SupplierAddress;
 use redis::{RedisResult, Value};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -21,11 +22,7 @@ pub(crate) async fn write_batches<G: PublishGuard>(
     stats: Arc<PublisherStats>,
     cancel: CancellationToken,
 ) {
-    // Whoever waits for replicas holds up what comes behind on the same connection.
-    let link = match store.replicas().wanted() {
-        Some(_) => store.separate().unwrap_or_else(|_| store.link()),
-        None => store.link(),
-    };
+    let link = store.careful().link();
     let mut appender = Appender {
         store,
         link,
@@ -106,7 +103,13 @@ impl<G: PublishGuard> Appender<G> {
         let groups = batches_of_one_server(batch, store.is_cluster());
         let written = groups.into_iter().map(|group| append(store, link, group));
         let (mut confirmed, mut failed) = (Vec::new(), None);
-        for group in join_all(written).await {
+        for mut group in join_all(written).await {
+            if let Some((supplier, replicas)) = group.replicas() {
+                let key = store.keys().stream(supplier.as_str());
+                if !store.replicas().are_enough(replicas, store, link, &key).await {
+                    group.hold_all(replicas);
+                }
+            }
             failed = failed.or(group.failure);
             for (relay, is_confirmed) in group.relays {
                 if is_confirmed {
@@ -152,16 +155,9 @@ fn batches_of_one_server<G>(batch: Vec<Queued<G>>, is_cluster: bool) -> Vec<Vec<
 /// Relays of one server, after an attempt.
 struct Written<G> {
     relays: Vec<(Queued<G>, bool)>,
-    failure: Option<Failure>,
-}
-
-/// Why a relay is not confirmed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("only {0} replicas have it; redis.wait_replicas says how many must")]
-    Replicas(u32),
+    failure: Option<StoreError>,
+    /// How many replicas have them, where that was asked.
+    replicas: Option<u32>,
 }
 
 async fn append<G>(store: &Store, link: &Link, relays: Vec<Queued<G>>) -> Written<G> {
@@ -186,35 +182,28 @@ async fn append<G>(store: &Store, link: &Link, relays: Vec<Queued<G>>) -> Writte
         Err(error) => return Written::none(relays, StoreError::from(error)),
     };
     let mut failure = None;
-    let mut written: Vec<_> = relays
+    let written: Vec<_> = relays
         .into_iter()
         .map(|relay| match answers.next() {
             Some(Ok(_)) => (relay, true),
             Some(Err(error)) => {
-                failure.get_or_insert(Failure::from(StoreError::from(error)));
+                failure.get_or_insert(StoreError::from(error));
                 (relay, false)
             }
             None => (relay, false),
         })
         .collect();
-    if policy.wanted().is_some() {
+    // It is an error when the server was demoted meanwhile: then no replica says anything.
+    let replicas = policy.wanted().map(|_| {
         let confirmed = answers
             .next()
-            .and_then(|answer| redis::from_redis_value(answer.ok()?).ok())
-            .unwrap_or(0);
-        let key = written
-            .first()
-            .map(|(relay, _)| store.keys().stream(relay.supplier.as_str()));
-        if !policy.is_met(confirmed, link, &key.unwrap_or_default()).await {
-            for (_, is_confirmed) in &mut written {
-                *is_confirmed = false;
-            }
-            failure.get_or_insert(Failure::Replicas(confirmed));
-        }
-    }
+            .and_then(|answer| redis::from_redis_value(answer.ok()?).ok());
+        confirmed.unwrap_or(0)
+    });
     Written {
         relays: written,
         failure,
+        replicas,
     }
 }
 
@@ -222,7 +211,22 @@ impl<G> Written<G> {
     fn none(relays: Vec<Queued<G>>, error: StoreError) -> Self {
         Self {
             relays: relays.into_iter().map(|relay| (relay, false)).collect(),
-            failure: Some(error.into()),
+            failure: Some(error),
+            replicas: None,
         }
+    }
+
+    /// Whose relays they are, at least the first, and how many replicas have them, where that was asked.
+    fn replicas(&self) -> Option<(SupplierAddress, u32)> {
+        let (relay, _) = self.relays.first()?;
+        Some((relay.supplier.clone(), self.replicas?))
+    }
+
+    /// Counts no relay as confirmed: too few replicas have them.
+    fn hold_all(&mut self, replicas: u32) {
+        for (_, is_confirmed) in &mut self.relays {
+            *is_confirmed = false;
+        }
+        self.failure.get_or_insert(StoreError::Unreplicated(replicas));
     }
 }

@@ -14,7 +14,7 @@ use crate::check;
 use crate::commands::validate;
 use crate::output::Output;
 use crate::parts::{self, Parts};
-use crate::signals;
+use crate::{shown, signals};
 
 /// Claim and prove what relayers served: trees from streams, claims and proofs in their windows.
 #[derive(clap::Args)]
@@ -88,12 +88,18 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     parts::tell_unknown(&MinerConfig::unknown_variables(&environment));
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
-    serve(config, arguments.consumer_name, cancel).await?;
+    serve(config, file, arguments.consumer_name, cancel).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Mines until `cancel`, under a name that no other has.
-pub async fn serve(config: MinerConfig, name: Option<String>, cancel: CancellationToken) -> anyhow::Result<()> {
+/// Mines until `cancel`, under a name that no other has. `file` is where its configuration is.
+pub async fn serve(
+    config: MinerConfig,
+    file: PathBuf,
+    name: Option<String>,
+    cancel: CancellationToken,
+) -> anyhow::Result<()> {
+    let ports = parts::probe_ports(&[&config.metrics]).await?;
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
     let _stakes = check::at_miners_start(&parts);
     let registry = Registry::new();
@@ -114,12 +120,12 @@ pub async fn serve(config: MinerConfig, name: Option<String>, cancel: Cancellati
     };
     let name = name.or_else(|| config.redis.consumer_name.clone());
     let instance = name.unwrap_or_else(instance);
-    let probes = parts.probes(&[&config.metrics], &registry, &cancel).await?;
     let settings = Settings {
         refused: refused(),
         ..Settings::of(&config, instance.clone())
     };
     let miner = Miner::start(settings, deps, cancel.clone());
+    let probes = parts.show(ports, &shown::miner(miner.status(), &registry, &file))?;
     tracing::info!(instance, "mining");
     miner.stopped().await;
     parts.end(probes).await

@@ -14,7 +14,7 @@ use crate::check;
 use crate::commands::validate;
 use crate::output::Output;
 use crate::parts::{self, Parts};
-use crate::signals;
+use crate::{shown, signals};
 
 /// Serve relays: verify, forward to the backend, sign, and pass mined relays on to miners.
 #[derive(clap::Args)]
@@ -85,12 +85,13 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     parts::tell_unknown(&RelayerConfig::unknown_variables(&environment));
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
-    serve(config, cancel).await?;
+    serve(config, file, cancel).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves until `cancel`, and until all that was answered is handed over.
-pub async fn serve(config: RelayerConfig, cancel: CancellationToken) -> anyhow::Result<()> {
+/// Serves until `cancel`, and until all that was answered is handed over. `file` is where its configuration is.
+pub async fn serve(config: RelayerConfig, file: PathBuf, cancel: CancellationToken) -> anyhow::Result<()> {
+    let ports = parts::probe_ports(&[&config.metrics, &config.health_check]).await?;
     let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
     let _stakes = check::at_relayers_start(&config, &parts);
     let registry = Registry::new();
@@ -103,9 +104,7 @@ pub async fn serve(config: RelayerConfig, cancel: CancellationToken) -> anyhow::
         publisher: PublisherConfig::default(),
     };
     let relayer = Relayer::start(&config, deps, cancel.clone()).await?;
-    let probes = parts
-        .probes(&[&config.metrics, &config.health_check], &registry, &cancel)
-        .await?;
+    let probes = parts.show(ports, &shown::relayer(relayer.status(), &registry, &file))?;
     tracing::info!(address = %relayer.local_addr(), services = config.services.len(), "serving relays");
     relayer.join().await;
     parts.end(probes).await

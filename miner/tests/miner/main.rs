@@ -8,6 +8,7 @@ mod interrupted;
 mod mining;
 mod restart;
 mod sharing;
+mod telling;
 mod trouble;
 mod watching;
 mod world;

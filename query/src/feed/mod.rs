@@ -3,7 +3,7 @@
 mod socket;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pocket_protocol::Height;
@@ -60,6 +60,7 @@ impl Default for FeedTiming {
 #[derive(Clone)]
 pub struct BlockFeed {
     height: Arc<AtomicI64>,
+    heard: Heard,
     blocks: watch::Receiver<BlockInfo>,
 }
 
@@ -77,8 +78,10 @@ impl BlockFeed {
         };
         let (publish, blocks) = watch::channel(start);
         let height = Arc::new(AtomicI64::new(0));
+        let heard = Heard::default();
         let feed = Self {
             height: height.clone(),
+            heard: heard.clone(),
             blocks,
         };
         let task = tokio::spawn(async move {
@@ -86,6 +89,7 @@ impl BlockFeed {
             let follower = Follower {
                 nodes,
                 timing,
+                heard,
                 newest_at: None,
                 interval: None,
             };
@@ -107,9 +111,44 @@ impl BlockFeed {
         Height(self.height.load(Ordering::Acquire))
     }
 
+    /// How long no node has said anything, be it that there is no new block; since the start, if none ever did. While
+    /// all is well that is less than [`FeedTiming::silence`] and what an answer takes.
+    pub fn silent_for(&self) -> Duration {
+        self.heard.ago()
+    }
+
     /// Told of each rise; slow readers see the newest only.
     pub fn subscribe(&self) -> watch::Receiver<BlockInfo> {
         self.blocks.clone()
+    }
+}
+
+/// When a node last said anything.
+#[derive(Clone)]
+struct Heard {
+    began: Instant,
+    /// Milliseconds after that.
+    at: Arc<AtomicU64>,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            at: Arc::default(),
+        }
+    }
+}
+
+impl Heard {
+    fn now(&self) {
+        self.at
+            .store(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn ago(&self) -> Duration {
+        let at = Duration::from_millis(self.at.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(at)
     }
 }
 
@@ -135,6 +174,7 @@ async fn pass_on(
 struct Follower<'a> {
     nodes: &'a Nodes,
     timing: FeedTiming,
+    heard: Heard,
     newest_at: Option<Instant>,
     /// The last interval between two blocks as they arrived here.
     interval: Option<Duration>,
@@ -202,6 +242,7 @@ impl Follower<'_> {
             heard = Instant::now();
             match header {
                 Ok(Ok(header)) => {
+                    self.heard.now();
                     self.nodes.saw_header(index, header);
                     (from, told) = (from.max(header.height), true);
                     self.interval = self.newest_at.replace(heard).map(|last| heard - last);
@@ -228,8 +269,9 @@ impl Follower<'_> {
 
     /// Asks all nodes for their height.
     async fn look(&self) {
-        if let Err(error) = self.nodes.look_at_heads().await {
-            tracing::warn!(%error, "the node's status is unknown");
+        match self.nodes.look_at_heads().await {
+            Ok(()) => self.heard.now(),
+            Err(error) => tracing::warn!(%error, "the node's status is unknown"),
         }
     }
 

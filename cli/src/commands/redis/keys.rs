@@ -28,7 +28,7 @@ pub struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Keys {
+struct Found {
     patterns: Vec<String>,
     keys: Vec<Key>,
     /// There may be more.
@@ -51,7 +51,7 @@ struct Stats {
     bytes: Option<u64>,
 }
 
-impl fmt::Display for Keys {
+impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.keys.first().is_some_and(|key| key.stats.is_some()) {
             let mut table = Table::new(["KEY", "TYPE", "EXPIRES", "BYTES"]);
@@ -105,7 +105,7 @@ pub async fn run(target: &Target, arguments: &Arguments, output: Output) -> anyh
     } else {
         names.into_iter().map(|key| Key { key, stats: None }).collect()
     };
-    output.print(&Keys { patterns, keys, is_cut })?;
+    output.print(&Found { patterns, keys, is_cut })?;
     Ok(ExitCode::SUCCESS)
 }
 

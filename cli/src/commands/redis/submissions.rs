@@ -226,7 +226,7 @@ fn is_wanted(one: &Submission, arguments: &Arguments) -> bool {
         && is(arguments.session.as_deref(), &one.session_id)
         && arguments.session_end.is_none_or(|end| end == one.session_end)
         && !(arguments.failed_only && one.is_whole())
-        && !(arguments.success_only && !one.is_whole())
+        && (!arguments.success_only || one.is_whole())
 }
 
 /// What Go peers wrote of what they sent.

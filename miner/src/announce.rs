@@ -56,6 +56,7 @@ impl Announcer {
             let outcome = tokio::select! {
                 _ = tick.tick() => {
                     let outcome = self.lead().await;
+                    self.count(&outcome);
                     self.board.leads(self.lease.is_some());
                     outcome
                 }
@@ -110,6 +111,7 @@ impl Announcer {
         let block = self.deps.chain.block(height).await?;
         let event = BlockEvent::new(block.height, &block.hash, block.time);
         self.deps.store.publish_block(&event).await?;
+        self.deps.metrics.fleet.block_told();
         if self.params_told.is_none_or(|told| height - told >= PARAMS_EVERY) {
             self.tell_params().await?;
             self.params_told = Some(height);
@@ -126,8 +128,17 @@ impl Announcer {
         Ok(self.deps.store.tell_shared_params(&params, ttl).await?)
     }
 
+    fn count(&self, outcome: &Result<(), AnnounceError>) {
+        let (metrics, instance) = (&self.deps.metrics.fleet, &self.settings.instance);
+        metrics.leading(instance, self.lease.is_some());
+        if let Err(AnnounceError::Store(_)) = outcome {
+            metrics.election_failed(instance);
+        }
+    }
+
     /// Lets another miner lead at once.
     async fn step_down(&self) {
+        self.deps.metrics.fleet.leading(&self.settings.instance, false);
         if let Some(lease) = &self.lease
             && let Err(error) = self.deps.store.release(lease).await
         {

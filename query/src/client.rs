@@ -9,7 +9,7 @@ use tonic::{Code, Response, Status};
 
 use crate::nodes::{NodeSeries, Nodes, Reply, Sighting};
 use crate::records::Caches;
-use crate::{NodeConfig, QueryError, grpc};
+use crate::{NodeConfig, QueryError, QueryMetrics, grpc};
 
 /// A full node, or several that stand in for each other, asked over gRPC and the `CometBFT` RPC. Clones share
 /// connections and caches.
@@ -20,6 +20,7 @@ pub(crate) struct Inner {
     pub(crate) config: NodeConfig,
     pub(crate) nodes: Nodes,
     pub(crate) caches: Caches,
+    pub(crate) metrics: QueryMetrics,
     chain_id: OnceCell<Arc<str>>,
 }
 
@@ -33,9 +34,15 @@ impl ChainClient {
     /// Checks the URLs and connects at the first query: a node that is down fails the query, not the start.
     /// Must be called within a tokio runtime.
     pub fn new(config: NodeConfig) -> Result<Self, QueryError> {
+        Self::with_metrics(config, QueryMetrics::default())
+    }
+
+    /// The same, and counts what is asked.
+    pub fn with_metrics(config: NodeConfig, metrics: QueryMetrics) -> Result<Self, QueryError> {
         Ok(Self(Arc::new(Inner {
-            nodes: Nodes::new(&config)?,
-            caches: Caches::new(),
+            nodes: Nodes::new(&config, &metrics)?,
+            caches: Caches::new(&metrics),
+            metrics,
             chain_id: OnceCell::new(),
             config,
         })))

@@ -15,11 +15,11 @@ use tokio::sync::{Notify, OnceCell, watch};
 use tonic::transport::Channel;
 
 use crate::comet::{Comet, NewHeader, NodeStatus};
-use crate::{NodeConfig, QueryError, grpc};
+use crate::{NodeConfig, QueryError, QueryMetrics, grpc};
 
 pub(crate) use pool::{Pool, Reply};
 pub(crate) use series::NodeSeries;
-use standing::{Condition, Rules};
+use standing::{Condition, Rules, Standing};
 pub(crate) use standing::{Network, Sighting};
 
 /// Both lists of endpoints. They need not be of the same nodes: each has its own standing.
@@ -32,6 +32,7 @@ pub(crate) struct Nodes {
     doubt: Arc<Notify>,
     /// The highest block that any believed answer spoke of.
     highest: AtomicI64,
+    metrics: QueryMetrics,
     /// The newest header that is believed; only RPC tells headers.
     newest: watch::Sender<Option<NewHeader>>,
 }
@@ -40,7 +41,7 @@ pub(crate) struct Nodes {
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 impl Nodes {
-    pub(crate) fn new(config: &NodeConfig) -> Result<Self, QueryError> {
+    pub(crate) fn new(config: &NodeConfig, metrics: &QueryMetrics) -> Result<Self, QueryError> {
         let connect = |url: &String| Ok((name_of(url), Comet::new(url, config.query_timeout)?));
         let rpc: Vec<_> = config.rpc_urls.iter().map(connect).collect::<Result<_, QueryError>>()?;
         let connect = |url: &String| Ok((name_of(url), grpc::channel(url, config)?));
@@ -59,8 +60,21 @@ impl Nodes {
         let network: Option<Arc<str>> = config.chain_id.as_deref().map(Arc::from);
         let doubt = Arc::new(Notify::new());
         Ok(Self {
-            rpc: Pool::new("rpc", distinct(rpc), rules, network.clone(), doubt.clone()),
-            grpc: Pool::new("grpc", distinct(grpc), rules, network, doubt.clone()),
+            rpc: Pool::new(
+                "rpc",
+                distinct(rpc),
+                Standing::new(config.rpc_urls.len(), rules, network.clone()),
+                doubt.clone(),
+                metrics.clone(),
+            ),
+            grpc: Pool::new(
+                "grpc",
+                distinct(grpc),
+                Standing::new(config.grpc_urls.len(), rules, network),
+                doubt.clone(),
+                metrics.clone(),
+            ),
+            metrics: metrics.clone(),
             look_limit: if is_several {
                 config.query_timeout.min(LONGEST_LOOK)
             } else {
@@ -168,7 +182,8 @@ impl Nodes {
         let rpc = self.rpc.standing().best();
         let grpc = self.grpc.standing().best();
         for header in rpc.iter().chain(&grpc) {
-            self.highest.fetch_max(header.height.0, Ordering::AcqRel);
+            let before = self.highest.fetch_max(header.height.0, Ordering::AcqRel);
+            self.metrics.height(before.max(header.height.0));
         }
         if let Some(header) = rpc {
             self.newest.send_if_modified(|newest| {

@@ -9,9 +9,10 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout_at};
 
-use super::standing::{Condition, FAILURES, Rules, Sighting, Standing, Switch};
-use crate::{QueryError, RetryPolicy};
+use super::standing::{Condition, FAILURES, Sighting, Standing, Switch};
+use crate::{QueryError, QueryMetrics, RetryPolicy};
 
 /// A node that is slower than this is not waited for alone.
 const LONGEST_LEAD: Duration = Duration::from_secs(1);
@@ -29,6 +30,13 @@ pub(crate) enum Reply<T> {
 }
 
 impl<T: Send + 'static> Reply<T> {
+    fn error(&self) -> Option<&QueryError> {
+        match self {
+            Self::Answer(_) => None,
+            Self::Final(error) | Self::Weak(error) | Self::Lost(error) => Some(error),
+        }
+    }
+
     fn erased(self) -> Reply<Erased> {
         match self {
             Self::Answer(value) => Reply::Answer(Box::new(value)),
@@ -42,7 +50,7 @@ impl<T: Send + 'static> Reply<T> {
 /// An answer of any type.
 type Erased = Box<dyn Any + Send>;
 /// Asks one endpoint.
-type Ask<'a> = &'a (dyn Fn(usize) -> BoxFuture<'a, (usize, Reply<Erased>)> + Sync + 'a);
+type Ask<'a> = &'a (dyn Fn(usize) -> BoxFuture<'a, Reply<Erased>> + Sync + 'a);
 
 /// An answer, and how it was got.
 pub(crate) struct Told<T> {
@@ -62,24 +70,26 @@ pub(crate) struct Pool<N> {
     used: watch::Sender<usize>,
     /// Told when an endpoint should be looked at soon.
     doubt: Arc<Notify>,
+    metrics: QueryMetrics,
 }
 
 impl<N: Sync> Pool<N> {
     pub(crate) fn new(
         kind: &'static str,
         nodes: Vec<(Arc<str>, N)>,
-        rules: Rules,
-        network: Option<Arc<str>>,
+        standing: Standing,
         doubt: Arc<Notify>,
+        metrics: QueryMetrics,
     ) -> Self {
         let (names, nodes): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
         Self {
             kind,
-            standing: Mutex::new(Standing::new(nodes.len(), rules, network)),
+            standing: Mutex::new(standing),
             names,
             nodes,
             used: watch::Sender::new(0),
             doubt,
+            metrics,
         }
     }
 
@@ -190,7 +200,7 @@ impl<N: Sync> Pool<N> {
         T: Send + 'static,
         F: Future<Output = Reply<T>> + Send,
     {
-        let ask = |index: usize| -> BoxFuture<'_, _> { Box::pin(ask(index).map(move |reply| (index, reply.erased()))) };
+        let ask = |index: usize| -> BoxFuture<'_, _> { Box::pin(ask(index).map(Reply::erased)) };
         let told = self.ask_erased(what, limit, retry, &ask).await?;
         let value = told.value.downcast().expect("only answers of this type are asked for");
         Ok(Told {
@@ -219,52 +229,53 @@ impl<N: Sync> Pool<N> {
         let Some(first) = candidates.next() else {
             return Err(self.nobody());
         };
-        let mut asked = FuturesUnordered::from_iter([ask(first)]);
-        let (mut open, mut lost) = (vec![first], 0);
+        let until = Instant::now() + limit;
+        let start = |index: usize| self.ask_one(what, until, index, ask);
+        let mut asked = FuturesUnordered::from_iter([start(first)]);
+        // Those who were asked and have not answered, yet or at all.
+        let mut open = 1;
         let mut found: Option<QueryError> = None;
-        let deadline = tokio::time::sleep(limit);
-        tokio::pin!(deadline);
         loop {
             let next = tokio::select! {
                 Some((by, reply)) = asked.next() => {
-                    open.retain(|index| *index != by);
                     match reply {
-                        Reply::Answer(value) => {
-                            let open = open.len() as u32 + lost;
-                            return Ok(Told { value, by, open });
-                        }
+                        Reply::Answer(value) => return Ok(Told { value, by, open: open - 1 }),
                         Reply::Final(error) => return Err(error),
-                        Reply::Weak(error) => found = Some(found.filter(|first| !first.is_transient()).unwrap_or(error)),
-                        Reply::Lost(error) => {
-                            self.failed(by, 1, &error);
-                            lost += 1;
-                            found = found.or(Some(error));
+                        Reply::Weak(error) => {
+                            open -= 1;
+                            found = Some(found.filter(|first| !first.is_transient()).unwrap_or(error));
                         }
+                        Reply::Lost(error) => found = found.or(Some(error)),
                     }
-                    let next = candidates.next();
+                    let next = candidates.next().filter(|_| Instant::now() < until);
                     match found.take() {
                         Some(error) if next.is_none() && asked.is_empty() => return Err(error),
                         other => found = other,
                     }
                     next
                 }
-                () = tokio::time::sleep(lead), if candidates.len() > 0 => {
+                () = sleep(lead), if candidates.len() > 0 => {
                     self.doubt.notify_one();
                     candidates.next()
                 }
-                () = &mut deadline => {
-                    let error = QueryError::Unavailable(format!("{what}: no answer in time"));
-                    for index in open {
-                        self.failed(index, 1, &error);
-                    }
-                    return Err(error);
-                }
             };
             if let Some(next) = next {
-                open.push(next);
-                asked.push(ask(next));
+                open += 1;
+                asked.push(start(next));
             }
         }
+    }
+
+    /// Asks one endpoint, and notes how that went.
+    async fn ask_one(&self, what: &str, until: Instant, index: usize, ask: Ask<'_>) -> (usize, Reply<Erased>) {
+        let began = Instant::now();
+        let late = || Reply::Lost(QueryError::Unavailable(format!("{what}: no answer in time")));
+        let reply = timeout_at(until.into(), ask(index)).await.unwrap_or_else(|_| late());
+        if let Reply::Lost(error) = &reply {
+            self.failed(index, 1, error);
+        }
+        self.metrics.asked(what, began.elapsed(), reply.error());
+        (index, reply)
     }
 
     /// The good endpoints besides one.

@@ -52,6 +52,7 @@ impl ChainClient {
             };
             let method = "service.RelayMiningDifficultyAtHeight";
             let answer = self.ask(method, Height(0), ask, take).await?;
+            self.0.metrics.difficulty(service, &answer.value);
             Ok((answer.value, hold_for(height, answer.read_at)))
         };
         self.0

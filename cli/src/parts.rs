@@ -61,7 +61,6 @@ impl Parts {
 
     /// Serves what there is to see on each port until the end.
     pub fn show(&self, ports: Vec<ProbePort>, shown: &Shown) -> anyhow::Result<Vec<ProbeServer>> {
-        self.chain.register_metrics(&shown.registry)?;
         let serve = |port: ProbePort| Ok(port.serve(shown.clone(), self.end_probes.clone())?);
         ports.into_iter().map(serve).collect()
     }

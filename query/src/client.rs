@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use crate::nodes::{NodeSeries, Nodes, Reply, Sighting};
+use crate::nodes::{Nodes, Reply, Sighting};
 use crate::records::Caches;
 use crate::{NodeConfig, QueryError, QueryMetrics, grpc};
 
@@ -46,12 +46,6 @@ impl ChainClient {
             chain_id: OnceCell::new(),
             config,
         })))
-    }
-
-    /// Shows each node's state and height, the time it takes to tell them, and how often it was left for another.
-    /// Followed while a [`BlockFeed`](crate::BlockFeed) of this client runs.
-    pub fn register_metrics(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
-        registry.register(Box::new(NodeSeries::new(&self.0)?))
     }
 
     /// The chain's id, from a node; compared with the configured one (spec `chain.md` §14.19).

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use pocket_metrics::{Registry, prometheus};
 use pocket_protocol::Height;
-use pocket_query::{BlockFeed, ChainClient, FeedTiming, QueryError, RetryPolicy};
-use prometheus::Registry;
+use pocket_query::{BlockFeed, ChainClient, FeedTiming, QueryError, QueryMetrics, RetryPolicy};
 use support::World;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -189,9 +189,10 @@ async fn nodes_that_hang_at_the_start_are_used_as_soon_as_they_answer() {
 
 #[tokio::test]
 async fn feed_goes_on_at_the_other_node_without_missing_a_block() {
-    let (first, second, chain) = two().await;
+    let (first, second) = (World::at_height(20).await, World::at_height(20).await);
     let registry = Registry::new();
-    chain.register_metrics(&registry).unwrap();
+    let metrics = QueryMetrics::register(&registry).unwrap();
+    let chain = World::counted_client_of(&[&first, &second], metrics, |_| ());
     let following = Following::start(&chain);
     until(|| first.node.subscriptions.load(Ordering::SeqCst) == 1).await;
     for height in 21..24 {

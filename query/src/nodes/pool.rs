@@ -149,6 +149,7 @@ impl<N: Sync> Pool<N> {
             .iter()
             .map(|known| (known.condition, known.height()))
             .collect();
+        self.metrics.nodes.show(self.kind, &self.names, &standing);
         drop(standing);
         for (index, (before, (after, height))) in before.into_iter().zip(after).enumerate() {
             // What an only node does is told by those who need it.

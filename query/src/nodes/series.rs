@@ -1,21 +1,18 @@
-//! What is shown of the nodes; read at each scrape, so that nothing has to be kept in step.
+//! What is shown of the nodes: `ha_query_node_…`. The Go peer knows one node and counts nothing of it.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts};
+use pocket_metrics::Registry;
+use pocket_metrics::prometheus::{Error, GaugeVec, IntCounterVec, IntGaugeVec};
 
-use super::{Condition, Pool};
-use crate::client::Inner;
+use super::standing::{Condition, Standing};
 
 /// Labels: `rpc` or `grpc`, and `host:port`; bounded by the configuration.
 const LABELS: [&str; 2] = ["kind", "endpoint"];
 
-/// `ha_query_node_…`: the Go peer knows one node and counts nothing of it.
+/// Gauges and counters of each endpoint.
+#[derive(Clone, Debug)]
 pub(crate) struct NodeSeries {
-    // Weak: a registry outlives what it shows.
-    client: Weak<Inner>,
     up: IntGaugeVec,
     used: IntGaugeVec,
     height: IntGaugeVec,
@@ -24,33 +21,40 @@ pub(crate) struct NodeSeries {
 }
 
 impl NodeSeries {
-    pub(crate) fn new(client: &Arc<Inner>) -> Result<Self, prometheus::Error> {
-        let opts = |name: &str, help: &str| Opts::new(format!("ha_query_node_{name}"), help);
+    pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
         Ok(Self {
-            client: Arc::downgrade(client),
-            up: IntGaugeVec::new(opts("up", "1 while the chain node can be used"), &LABELS)?,
-            used: IntGaugeVec::new(opts("used", "1 for the chain node that is asked first"), &LABELS)?,
-            height: IntGaugeVec::new(opts("height", "Newest block that the chain node told of"), &LABELS)?,
-            latency: GaugeVec::new(
-                opts("latency_seconds", "Time that the chain node takes to say where it is"),
+            up: registry.gauges(
+                "ha_query_node_up",
+                "1 while the chain node can be used: it answers, is not behind and of the right network.",
                 &LABELS,
             )?,
-            failovers: IntCounterVec::new(
-                opts("failovers_total", "Times that the chain node was left for another"),
+            used: registry.gauges("ha_query_node_used", "1 for the chain node that is asked first.", &LABELS)?,
+            height: registry.gauges(
+                "ha_query_node_height",
+                "Newest block that the chain node told of, believed or not.",
+                &LABELS,
+            )?,
+            latency: registry.float_gauges(
+                "ha_query_node_latency_seconds",
+                "How long the chain node takes to say where it is.",
+                &LABELS,
+            )?,
+            failovers: registry.counters(
+                "ha_query_node_failovers_total",
+                "Times that the chain node was left for another.",
                 &LABELS,
             )?,
         })
     }
 
-    fn read<N: Sync>(&self, pool: &Pool<N>) {
-        let standing = pool.standing();
-        for (index, known) in standing.endpoints().iter().enumerate() {
-            let labels = [pool.kind(), pool.name(index).as_ref()];
-            let up = known.condition == Condition::Good;
-            self.up.with_label_values(&labels).set(up.into());
-            self.used
-                .with_label_values(&labels)
-                .set((standing.used() == index).into());
+    /// Shows a list of endpoints as it is now.
+    pub(crate) fn show(&self, kind: &str, names: &[Arc<str>], standing: &Standing) {
+        for (index, (name, known)) in names.iter().zip(standing.endpoints()).enumerate() {
+            let labels = [kind, name];
+            let is_up = known.condition == Condition::Good;
+            self.up.with_label_values(&labels).set(is_up.into());
+            let is_used = standing.used() == index;
+            self.used.with_label_values(&labels).set(is_used.into());
             let failovers = self.failovers.with_label_values(&labels);
             failovers.inc_by(known.left.saturating_sub(failovers.get()));
             if let Some(height) = known.height() {
@@ -60,23 +64,5 @@ impl NodeSeries {
                 self.latency.with_label_values(&labels).set(latency.as_secs_f64());
             }
         }
-    }
-
-    fn parts(&self) -> [&dyn Collector; 5] {
-        [&self.up, &self.used, &self.height, &self.latency, &self.failovers]
-    }
-}
-
-impl Collector for NodeSeries {
-    fn desc(&self) -> Vec<&Desc> {
-        self.parts().into_iter().flat_map(Collector::desc).collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        if let Some(client) = self.client.upgrade() {
-            self.read(&client.nodes.rpc);
-            self.read(&client.nodes.grpc);
-        }
-        self.parts().into_iter().flat_map(Collector::collect).collect()
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pocket_query::{ChainClient, NodeConfig, RetryPolicy};
+use pocket_query::{ChainClient, NodeConfig, QueryMetrics, RetryPolicy};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -104,6 +104,15 @@ impl World {
 
     /// A client of these nodes, in this order.
     pub fn client_of(worlds: &[&Self], change: impl FnOnce(&mut NodeConfig)) -> ChainClient {
+        Self::counted_client_of(worlds, QueryMetrics::default(), change)
+    }
+
+    /// The same, and what it counts.
+    pub fn counted_client_of(
+        worlds: &[&Self],
+        metrics: QueryMetrics,
+        change: impl FnOnce(&mut NodeConfig),
+    ) -> ChainClient {
         let urls = |of: fn(&NodeConfig) -> &[String]| worlds.iter().flat_map(move |world| of(&world.config)).cloned();
         let mut config = NodeConfig {
             retry: FAST,
@@ -111,7 +120,7 @@ impl World {
             ..NodeConfig::several(urls(|config| &config.rpc_urls), urls(|config| &config.grpc_urls))
         };
         change(&mut config);
-        ChainClient::new(config).unwrap()
+        ChainClient::with_metrics(config, metrics).unwrap()
     }
 
     /// The node dies: its ports are closed, and its RPC's connections with them.

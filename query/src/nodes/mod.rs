@@ -19,8 +19,8 @@ use crate::{NodeConfig, QueryError, QueryMetrics, grpc};
 
 pub(crate) use pool::{Pool, Reply};
 pub(crate) use series::NodeSeries;
-use standing::{Condition, Rules, Standing};
 pub(crate) use standing::{Network, Sighting};
+use standing::{Rules, Standing};
 
 /// Both lists of endpoints. They need not be of the same nodes: each has its own standing.
 pub(crate) struct Nodes {

@@ -63,6 +63,7 @@ pub(crate) struct Told<T> {
 
 /// The endpoints of a list, each with what it is asked through.
 pub(crate) struct Pool<N> {
+    /// `rpc` or `grpc`.
     kind: &'static str,
     names: Vec<Arc<str>>,
     nodes: Vec<N>,
@@ -91,11 +92,6 @@ impl<N: Sync> Pool<N> {
             doubt,
             metrics,
         }
-    }
-
-    /// `rpc` or `grpc`.
-    pub(crate) fn kind(&self) -> &'static str {
-        self.kind
     }
 
     /// More than one endpoint.

@@ -28,7 +28,11 @@ impl NodeSeries {
                 "1 while the chain node can be used: it answers, is not behind and of the right network.",
                 &LABELS,
             )?,
-            used: registry.gauges("ha_query_node_used", "1 for the chain node that is asked first.", &LABELS)?,
+            used: registry.gauges(
+                "ha_query_node_used",
+                "1 for the chain node that is asked first.",
+                &LABELS,
+            )?,
             height: registry.gauges(
                 "ha_query_node_height",
                 "Newest block that the chain node told of, believed or not.",

@@ -33,6 +33,7 @@ mod reader;
 mod relayer;
 mod schema;
 mod secret;
+mod several;
 mod shared;
 mod suggest;
 

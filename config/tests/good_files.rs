@@ -191,7 +191,26 @@ fn environment_fills_what_the_file_leaves_out() {
         ("POCKET_NODE_GRPC_URL", "c:3"),
     ]);
     let config = MinerConfig::load_with(file.path(), &environment).unwrap();
-    assert_eq!(config.pocket_node.query_node_grpc_url, "c:3");
+    assert_eq!(config.pocket_node.query_node_grpc_urls, ["c:3"]);
+}
+
+#[test]
+fn several_nodes_are_a_list_or_have_commas_between_them() {
+    let lists = RELAYER.replace(
+        "query_node_rpc_url: 'http://localhost:26657', query_node_grpc_url: 'localhost:9090'",
+        "query_node_rpc_url: [http://a:26657, https://b], query_node_grpc_url: ['a:9090', 'b:443']",
+    );
+    let from_lists = RelayerConfig::from_str("r", &lists).unwrap().pocket_node;
+    assert_eq!(from_lists.query_node_grpc_urls, ["a:9090", "b:443"]);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), RELAYER).unwrap();
+    let environment = Environment::from_iter([
+        ("POCKET_NODE_RPC_URL", "http://a:26657, https://b"),
+        ("POCKET_NODE_GRPC_URL", "a:9090,b:443"),
+    ]);
+    let from_variables = RelayerConfig::load_with(file.path(), &environment).unwrap();
+    assert_eq!(from_variables.pocket_node, from_lists);
 }
 
 #[test]

@@ -122,5 +122,5 @@ async fn ended(mut command: std::process::Command) -> Output {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    ::hex::encode(bytes)
 }

@@ -14,6 +14,7 @@ use super::words::{count, left, seconds};
 use crate::output::{BAD, Cell, DIM, GOOD, Output, Table, WARN};
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  relay-miner redis meter\n  relay-miner redis meter --session ID")]
 pub struct Arguments {
     /// Meters of this session
     #[arg(long, value_name = "ID")]
@@ -24,7 +25,7 @@ pub struct Arguments {
     /// Meters of this service
     #[arg(long, value_name = "ID")]
     service: Option<ServiceId>,
-    /// All meters [default]
+    /// All meters; this is the default
     #[arg(long, conflicts_with_all = ["session", "app", "service"])]
     all: bool,
 }

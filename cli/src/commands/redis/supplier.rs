@@ -19,7 +19,10 @@ use super::words::{count, left, seconds};
 use crate::output::{BAD, BOLD, Cell, DIM, GOOD, Output, Table, WARN};
 
 #[derive(clap::Args)]
-#[command(group = ArgGroup::new("what").args(["supplier", "list", "claims"]))]
+#[command(
+    group = ArgGroup::new("what").args(["supplier", "list", "claims"]),
+    after_help = "Examples:\n  relay-miner redis supplier\n  relay-miner redis supplier --list\n  relay-miner redis supplier --supplier pokt1…"
+)]
 pub struct Arguments {
     /// All that is known of this supplier
     #[arg(long, value_name = "ADDRESS")]
@@ -27,7 +30,7 @@ pub struct Arguments {
     /// All suppliers and their stakes
     #[arg(long)]
     list: bool,
-    /// Which miner works which supplier [default]
+    /// Which miner works which supplier; this is the default
     #[arg(long)]
     claims: bool,
 }

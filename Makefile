@@ -45,6 +45,10 @@ demo: redis-server ## Serve, claim and prove relays on a chain in this process, 
 test: tools ## Run every test: units, properties, golden vectors, real Redis, the verifying devnet
 	cargo test --workspace --locked
 
+.PHONY: schemas
+schemas: ## Write docs/schemas anew, after a key of the configuration has changed
+	UPDATE_SCHEMAS=1 cargo test --locked --package pocket-config --test operators schema
+
 .PHONY: vectors
 vectors: ## Check golden vectors: make vectors VECTORS=DIR
 	cargo run --quiet --locked --package pocket-conformance -- $(VECTORS)
@@ -82,6 +86,21 @@ bench: $(IAI_RUNNER) ## Measure: times, instruction counts, and a loopback load 
 	cargo bench --locked -p pocket-relayer --bench relays -- websocket
 	cargo bench --locked -p pocket-relayer --bench relays -- streaming
 	cargo bench --locked -p pocket-relayer --bench relays -- grpc
+
+DENY_VERSION := 0.20.2
+
+.PHONY: deny
+deny: ## Check what dependencies are allowed, their licences and their sources (deny.toml)
+	@command -v cargo-deny >/dev/null || cargo install cargo-deny --version $(DENY_VERSION) --locked
+	cargo deny --locked check licenses bans sources
+
+.PHONY: manifests
+manifests: ## Write the plain Kubernetes manifests anew from the chart (needs Go 1.26)
+	cd tests/kubernetes && go run .
+
+.PHONY: kubernetes
+kubernetes: ## Check chart, manifests and Tiltfile (needs Go 1.26)
+	cd tests/kubernetes && go vet ./... && go test ./...
 
 .PHONY: load
 load: redis-server ## Hold ten thousand idle WebSockets open and report a relayer's memory (needs 20,000 open files)

@@ -3,6 +3,7 @@
 mod check;
 mod commands;
 mod explain;
+mod metrics;
 mod output;
 mod parts;
 mod shown;

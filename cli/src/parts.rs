@@ -9,11 +9,13 @@ use pocket_config::{
 };
 use pocket_keys::{KeySet, KeyringSource, Loaded, Sources};
 use pocket_observability::{LogGuard, LogSettings, ProbePort, ProbeServer, Shown, start_logs};
-use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
-use pocket_store::{Namespace, Store, StoreConfig};
+use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError, QueryMetrics};
+use pocket_store::{Namespace, RedisMetrics, Store, StoreConfig};
 use tokio::net::lookup_host;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::metrics::ProcessMetrics;
 
 /// Password of a keyring of the backend `file`.
 const KEYRING_PASSWORD: &str = "KEYRING_PASSWORD";
@@ -32,8 +34,18 @@ pub struct Parts {
 
 impl Parts {
     /// Loads keys, and connects to Redis and the chain; both may be away still.
-    pub async fn gather(keys: &KeysConfig, redis: &RedisConfig, node: &PocketNodeConfig) -> anyhow::Result<Self> {
-        let (keys, store, chain) = (load_keys(keys).await?, store(redis).await?, chain(node).await?);
+    pub async fn gather(
+        keys: &KeysConfig,
+        redis: &RedisConfig,
+        node: &PocketNodeConfig,
+        metrics: &ProcessMetrics,
+    ) -> anyhow::Result<Self> {
+        let keys = load_keys(keys).await?;
+        metrics.loaded(&keys);
+        let (store, chain) = (
+            store(redis, metrics.redis.clone()).await?,
+            chain(node, metrics.query.clone()).await?,
+        );
         let end_feed = CancellationToken::new();
         let (feed, following) = BlockFeed::start(chain.clone(), end_feed.clone());
         Ok(Self {
@@ -123,19 +135,24 @@ pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
     Ok(start_logs(&settings)?)
 }
 
-/// A client of the node, which it has not asked yet.
-pub fn open_chain(config: &PocketNodeConfig) -> Result<ChainClient, QueryError> {
-    ChainClient::new(NodeConfig {
+/// Where the node is, as configured.
+fn node_config(config: &PocketNodeConfig) -> NodeConfig {
+    NodeConfig {
         grpc_insecure: config.grpc_insecure,
         query_timeout: config.query_timeout,
         chain_id: config.chain_id.clone(),
         ..NodeConfig::new(config.query_node_rpc_url.as_str(), config.query_node_grpc_url.as_str())
-    })
+    }
+}
+
+/// A client of the node, which it has not asked yet.
+pub fn open_chain(config: &PocketNodeConfig) -> Result<ChainClient, QueryError> {
+    ChainClient::new(node_config(config))
 }
 
 /// A client of the node; a node on another chain than configured is an error, one that is away is not.
-async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
-    let chain = open_chain(config)?;
+async fn chain(config: &PocketNodeConfig, metrics: QueryMetrics) -> anyhow::Result<ChainClient> {
+    let chain = ChainClient::with_metrics(node_config(config), metrics)?;
     match chain.chain_id().await {
         Ok(id) => tracing::info!(chain = %id, "connected to the chain"),
         Err(error @ QueryError::WrongChain { .. }) => return Err(error.into()),
@@ -165,12 +182,16 @@ pub fn store_config(config: &RedisConfig) -> StoreConfig {
 
 /// Redis, which nobody has asked yet.
 pub fn open_store(config: &RedisConfig) -> anyhow::Result<Store> {
-    Store::new(store_config(config)).context("redis.url cannot be used")
+    open_counted_store(config, RedisMetrics::default())
+}
+
+fn open_counted_store(config: &RedisConfig, metrics: RedisMetrics) -> anyhow::Result<Store> {
+    Store::with_metrics(store_config(config), metrics).context("redis.url cannot be used")
 }
 
 /// Redis; one that is away is not an error.
-async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
-    let store = open_store(config)?;
+async fn store(config: &RedisConfig, metrics: RedisMetrics) -> anyhow::Result<Store> {
+    let store = open_counted_store(config, metrics)?;
     match store.ping().await {
         Ok(()) => tracing::info!("connected to Redis"),
         Err(error) if error.is_transient() => {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pocket_observability::prometheus::Registry;
+use pocket_observability::Registry;
 use pocket_observability::{Readiness, Shown};
 use pocket_status::Status;
 

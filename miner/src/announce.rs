@@ -47,6 +47,7 @@ impl Announcer {
             let outcome = tokio::select! {
                 _ = tick.tick() => {
                     let outcome = self.lead().await;
+                    self.count(&outcome);
                     self.board.leads(self.lease.is_some());
                     outcome
                 }
@@ -100,11 +101,22 @@ impl Announcer {
         // The feed does not know hashes.
         let block = self.deps.chain.block(height).await?;
         let event = BlockEvent::new(block.height, &block.hash, block.time);
-        Ok(self.deps.store.publish_block(&event).await?)
+        self.deps.store.publish_block(&event).await?;
+        self.deps.metrics.fleet.block_told();
+        Ok(())
+    }
+
+    fn count(&self, outcome: &Result<(), AnnounceError>) {
+        let (metrics, instance) = (&self.deps.metrics.fleet, &self.settings.instance);
+        metrics.leading(instance, self.lease.is_some());
+        if let Err(AnnounceError::Store(_)) = outcome {
+            metrics.election_failed(instance);
+        }
     }
 
     /// Lets another miner lead at once.
     async fn step_down(&self) {
+        self.deps.metrics.fleet.leading(&self.settings.instance, false);
         if let Some(lease) = &self.lease
             && let Err(error) = self.deps.store.release(lease).await
         {

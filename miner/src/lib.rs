@@ -30,6 +30,7 @@ mod submit;
 mod trees;
 mod watch;
 mod worker;
+mod worth;
 
 use std::time::Duration;
 

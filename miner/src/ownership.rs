@@ -84,6 +84,8 @@ impl Owner {
                 self.try_own(supplier).await?;
             }
         }
+        let metrics = &self.deps.metrics.fleet;
+        metrics.spread(&self.settings.instance, self.owned.len(), share, alive.len());
         Ok(())
     }
 
@@ -94,6 +96,7 @@ impl Owner {
             return Ok(());
         };
         tracing::info!(%supplier, instance, "supplier is worked here");
+        self.deps.metrics.fleet.took(supplier, instance);
         let cancel = CancellationToken::new();
         let worker = Worker::new(
             self.settings.clone(),
@@ -147,6 +150,7 @@ impl Owner {
         let Some(owned) = self.owned.remove(supplier) else {
             return;
         };
+        self.deps.metrics.fleet.released(supplier, &self.settings.instance);
         owned.cancel.cancel();
         if let Err(error) = owned.task.await {
             tracing::error!(%error, %supplier, "a worker ended badly");

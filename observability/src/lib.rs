@@ -8,5 +8,5 @@ mod logs;
 mod probes;
 
 pub use logs::{LogError, LogFormat, LogGuard, LogOutput, LogSettings, start_logs};
+pub use pocket_metrics::{Description, Kind, Registry, prometheus};
 pub use probes::{ProbePort, ProbeServer, Readiness, ServiceReadiness, Shown, StatusSource};
-pub use prometheus;

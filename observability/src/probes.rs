@@ -8,8 +8,9 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use pocket_metrics::Registry;
 use pocket_status::{Status, page};
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Encoder, TextEncoder};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -220,9 +221,7 @@ mod tests {
     #[tokio::test]
     async fn metrics_and_probes_are_shown() {
         let registry = Registry::new();
-        let counter = prometheus::IntCounter::new("ha_test_total", "a test").unwrap();
-        registry.register(Box::new(counter.clone())).unwrap();
-        counter.inc_by(7);
+        registry.counter("ha_test_total", "a test").unwrap().inc_by(7);
         let (server, cancel) = shown(Shown {
             registry,
             ready: Arc::new(|| Err("Redis is away".into())),

@@ -50,6 +50,7 @@ mod watermarks;
 mod websocket;
 
 pub use backend::BackendError;
+pub use metrics::describe_metrics;
 pub use pool::{Reach, Reached, reach_backends};
 pub use refusal::{Invalid, Refusal, Unavailable};
 pub use relayer::{Deps, Relayer, RelayerError, RunningRelayer};
@@ -57,4 +58,4 @@ pub use service::ServiceError;
 pub use simulation::{NotAdmitted, SimulationError};
 pub use status::StatusHandle;
 pub use target::{Target, TargetError};
-pub use tls_port::TlsError;
+pub use tls_port::{TlsError, check_tls};

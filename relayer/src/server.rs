@@ -193,6 +193,8 @@ impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let answered = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         answered.unwrap_or_else(|_| {
+            let panics = &self.pipeline.metrics.panics;
+            panics.with_label_values(&["http_handler"]).inc();
             tracing::error!("a relay's handler panicked");
             let mut response = Response::new(Full::new(Bytes::from_static(b"Internal Server Error")));
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

@@ -209,9 +209,15 @@ impl Running {
             body: batch,
         };
         let signed = sign(relay.header(), envelope::encode(&answer), &self.key).ok_or(StreamBroken::Unsigned)?;
-        self.size += signed.wire.len() + DELIMITER.len();
+        let size = signed.wire.len() + DELIMITER.len();
+        self.size += size;
         match tokio::time::timeout_at(last_moment, self.to_client.send(Piece::Batch(signed.wire))).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                let transports = &self.pipeline.metrics.transports;
+                transports.stream_batches.inc();
+                transports.stream_bytes.inc_by(size as u64);
+                Ok(())
+            }
             Ok(Err(_)) | Err(_) => Err(StreamBroken::ClientLeft),
         }
     }
@@ -225,6 +231,8 @@ impl Running {
         {
             let labels = [relay.service.id.as_str(), relay.kind.as_str(), self.status.as_str()];
             self.pipeline.metrics.served.with_label_values(&labels).inc();
+            let streams = &self.pipeline.metrics.transports.streams_served;
+            streams.with_label_values(&labels[..1]).inc();
             route.metrics.response_size.observe(self.size as f64);
             observe(&route.metrics.relay_latency, self.started.elapsed());
         }

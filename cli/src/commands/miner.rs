@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use pocket_config::MinerConfig;
 use pocket_miner::{Deps, Metrics, Miner, Refused, Settings};
-use pocket_observability::prometheus::Registry;
-use pocket_tx::{GasPrice, TxConfig, TxSender};
+use pocket_tx::{GasPrice, TxConfig, TxMetrics, TxSender};
 use tokio_util::sync::CancellationToken;
 
 use crate::check;
 use crate::commands::validate;
+use crate::metrics::ProcessMetrics;
 use crate::output::Output;
 use crate::parts::{self, Parts};
 use crate::{shown, signals};
@@ -99,10 +99,10 @@ pub async fn serve(
     name: Option<String>,
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
+    let metrics = ProcessMetrics::of("miner")?;
     let ports = parts::probe_ports(&[&config.metrics]).await?;
-    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
+    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node, &metrics).await?;
     let _stakes = check::at_miners_start(&parts);
-    let registry = Registry::new();
     let tx = TxConfig {
         gas_limit: config.transaction.gas_limit,
         gas_price: GasPrice::of_atto(config.transaction.gas_price.atto_upokt)
@@ -115,8 +115,13 @@ pub async fn serve(
         feed: parts.feed.clone(),
         store: parts.store.clone(),
         keys: parts.keys.clone(),
-        tx: TxSender::new(parts.chain.clone(), parts.keys.clone(), tx),
-        metrics: Metrics::register(&registry)?,
+        tx: TxSender::with_metrics(
+            parts.chain.clone(),
+            parts.keys.clone(),
+            tx,
+            TxMetrics::register(&metrics.registry)?,
+        ),
+        metrics: Metrics::register(&metrics.registry)?,
     };
     let name = name.or_else(|| config.redis.consumer_name.clone());
     let instance = name.unwrap_or_else(instance);
@@ -125,7 +130,8 @@ pub async fn serve(
         ..Settings::of(&config, instance.clone())
     };
     let miner = Miner::start(settings, deps, cancel.clone());
-    let probes = parts.show(ports, &shown::miner(miner.status(), &registry, &file))?;
+    let probes = parts.show(ports, &shown::miner(miner.status(), &metrics.registry, &file))?;
+    metrics.started();
     tracing::info!(instance, "mining");
     miner.stopped().await;
     parts.end(probes).await

@@ -51,7 +51,7 @@ fn committed_schema_is_the_programs() {
         let found = std::fs::read_to_string(&path).unwrap();
         assert!(
             found == text,
-            "{} is stale: run the test with {UPDATE}=1",
+            "{} is stale: run make schemas",
             path.display()
         );
     }

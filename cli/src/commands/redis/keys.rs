@@ -13,7 +13,7 @@ use crate::output::{Cell, DIM, Output, Progress, Table};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  relay-miner redis keys --stats\n  relay-miner redis keys --pattern 'ha:relays:*' --limit 0\n\nPatterns:\n  ha:relays:*           streams of mined relays\n  ha:miner:sessions:*   session records\n  ha:smst:*             trees\n  ha:supplier:*         the supplier registry\n  ha:*                  everything"
+    after_help = "Examples:\n  relay-miner redis keys --stats\n  relay-miner redis keys --pattern 'ha:smst:*'\n\nPatterns:\n  ha:relays:*           streams of mined relays\n  ha:miner:sessions:*   session records\n  ha:smst:*             trees\n  ha:supplier:*         the supplier registry\n  ha:*                  everything"
 )]
 pub struct Arguments {
     /// Which keys: * stands for any text, ? for any letter [default: all of the namespace]

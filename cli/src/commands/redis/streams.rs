@@ -13,8 +13,8 @@ use super::words::count;
 use crate::output::{BOLD, Cell, DIM, Output, Table};
 
 #[derive(clap::Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["supplier", "all"]))]
 #[command(
-    group = ArgGroup::new("which").required(true).args(["supplier", "all"]),
     after_help = "Examples:\n  relay-miner redis streams --all\n  relay-miner redis streams --supplier pokt1… --limit 3"
 )]
 pub struct Arguments {

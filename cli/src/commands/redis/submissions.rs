@@ -15,7 +15,7 @@ use crate::output::{BAD, Cell, DIM, GOOD, Output, Table, WARN};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  relay-miner redis submissions --failed-only\n  relay-miner redis submissions --supplier pokt1… --session ID --session-end 120\n\nShows what session records say, and what a Go relay miner has written about its transactions.\nFor a Go relay miner success means that the node took a transaction, here that it is in a block."
+    after_help = "Examples:\n  relay-miner redis submissions --failed-only\n  relay-miner redis submissions --supplier pokt1…\n\nShows what session records say, and what a Go relay miner has written about its transactions.\nFor a Go relay miner success means that the node took a transaction, here that it is in a block."
 )]
 pub struct Arguments {
     /// Of this supplier

@@ -19,8 +19,8 @@ use super::words::{count, left, seconds};
 use crate::output::{BAD, BOLD, Cell, DIM, GOOD, Output, Table, WARN};
 
 #[derive(clap::Args)]
+#[command(group = ArgGroup::new("what").args(["supplier", "list", "claims"]))]
 #[command(
-    group = ArgGroup::new("what").args(["supplier", "list", "claims"]),
     after_help = "Examples:\n  relay-miner redis supplier\n  relay-miner redis supplier --list\n  relay-miner redis supplier --supplier pokt1…"
 )]
 pub struct Arguments {

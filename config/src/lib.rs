@@ -37,8 +37,8 @@ pub use environment::{Environment, OVERRIDES};
 pub use error::{ConfigError, Origin, Problem, ProblemKind, Problems};
 pub use gas_price::GasPrice;
 pub use miner::{
-    BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, SupplierClaimingConfig, SupplierEntry,
-    TransactionConfig, WorkerPoolsConfig,
+    BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, ProfitabilityConfig, RehearsalConfig,
+    RehearsalMode, SupplierClaimingConfig, SupplierEntry, TransactionConfig, WorkerPoolsConfig,
 };
 pub use relayer::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,

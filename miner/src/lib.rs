@@ -18,6 +18,7 @@ mod patience;
 mod proof;
 mod reader;
 mod registry;
+mod rehearsal;
 mod repair;
 mod seal;
 mod session;
@@ -40,6 +41,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 pub use metrics::Metrics;
+pub use rehearsal::RehearsalSettings;
 pub use watch::WatchSettings;
 
 /// What a miner works with. Everything is shared: clones are cheap.
@@ -90,6 +92,8 @@ pub struct Settings {
     pub refused: Refused,
     /// What is watched and warned about.
     pub watch: WatchSettings,
+    /// What is checked before a fee is paid.
+    pub rehearsal: RehearsalSettings,
 }
 
 /// What fails although nothing is wrong, so that operators and tests can see what happens then.
@@ -127,6 +131,10 @@ impl Settings {
             service_factors_ttl: config.cache_ttl,
             refused: Refused::default(),
             watch: WatchSettings::of(config),
+            rehearsal: RehearsalSettings {
+                rehearsal: config.rehearsal,
+                profitability: config.profitability,
+            },
         }
     }
 }

@@ -6,6 +6,7 @@ use pocket_smst::Digest;
 use pocket_store::{SessionRecord, SessionState};
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use crate::rehearsal;
 use crate::settlement::Settlement;
 use crate::watch::Series;
 
@@ -32,6 +33,7 @@ pub struct Metrics {
     relays_settled: IntCounterVec,
     earned: IntCounterVec,
     pub(crate) watch: Series,
+    pub(crate) rehearsal: rehearsal::Series,
 }
 
 impl Metrics {
@@ -122,6 +124,7 @@ impl Metrics {
                 &by_service,
             )?,
             watch: Series::register(registry)?,
+            rehearsal: rehearsal::Series::register(registry)?,
         })
     }
 

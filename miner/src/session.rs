@@ -9,6 +9,9 @@ use tokio::time::Instant;
 /// Between two attempts at the same height.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Beyond the next block, which makes an end to it.
+const FAR: Duration = Duration::from_hours(24);
+
 /// One session in a worker's hands.
 pub(crate) struct Session {
     /// As Redis has it.
@@ -44,6 +47,11 @@ impl Session {
     /// Puts what did not work off.
     pub fn try_later(&mut self) {
         self.again_at = Some(Instant::now() + PAUSE);
+    }
+
+    /// Puts what would not work at this height either off until the next block.
+    pub fn wait_for_block(&mut self) {
+        self.again_at = Some(Instant::now() + FAR);
     }
 
     /// Whether something can be done for it before the next block comes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pocket_config::{BalanceMonitorConfig, BlockHealthConfig};
 use pocket_devnet::Actor;
 use pocket_keys::{KeySet, SigningKey};
-use pocket_miner::{Deps, Metrics, Miner, Refused, Settings, WatchSettings};
+use pocket_miner::{Deps, Metrics, Miner, Refused, RehearsalSettings, Settings, WatchSettings};
 use pocket_protocol::Upokt;
 use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
 use pocket_store::{Store, StoreConfig};
@@ -91,6 +91,7 @@ impl World {
             service_factors_ttl: Duration::from_mins(5),
             refused: Refused::default(),
             watch: watch(),
+            rehearsal: RehearsalSettings::default(),
         };
         Prepared {
             settings,

@@ -34,6 +34,8 @@ enum Command {
     Miner(commands::miner::Arguments),
     /// Send signed relays to a relayer, one or many, and check its signatures.
     Relay(Box<pocket_client::command::RelayArgs>),
+    /// Compare a session's relays with what was claimed, proven and settled on chain.
+    Audit(Box<commands::audit::Arguments>),
     /// Show the whole way on this machine, on a chain in this process.
     Demo(commands::demo::Arguments),
     /// Show the version.
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
             Command::Relayer(arguments) => commands::relayer::run(arguments).await,
             Command::Miner(arguments) => commands::miner::run(arguments).await,
             Command::Relay(arguments) => commands::relay::run(*arguments).await,
+            Command::Audit(arguments) => commands::audit::run(*arguments).await,
             Command::Demo(arguments) => commands::demo::run(arguments).await,
             Command::Version => Ok(commands::version::run()),
         }

@@ -119,7 +119,7 @@ pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
 }
 
 /// A client of the node; a node on another chain than configured is an error, one that is away is not.
-async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
+pub async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
     let chain = ChainClient::new(NodeConfig {
         grpc_insecure: config.grpc_insecure,
         query_timeout: config.query_timeout,
@@ -135,7 +135,7 @@ async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
 }
 
 /// Redis; one that is away is not an error.
-async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
+pub async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
     let url = config.url.expose();
     let names = config.namespace.clone();
     let store = Store::new(StoreConfig {
@@ -164,7 +164,7 @@ async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
 }
 
 /// The operators' keys; files that cannot be read are an error when nothing could be.
-async fn load_keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
+pub async fn load_keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
     let sources = Sources {
         keys_file: config.keys_file.clone(),
         keys_dir: config.keys_dir.clone(),

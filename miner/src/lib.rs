@@ -7,6 +7,7 @@
 //! Every task runs in a span of level trace, which shows each of its steps from one await to the next.
 
 mod announce;
+pub mod audit;
 mod claim;
 mod draining;
 mod error;

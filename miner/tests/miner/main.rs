@@ -1,6 +1,7 @@
 //! The miner against a verifying chain and a real Redis.
 
 mod announcing;
+mod auditing;
 mod damage;
 mod draining;
 mod interrupted;

@@ -1,0 +1,174 @@
+//! `relay-miner audit`.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use pocket_config::MinerConfig;
+use pocket_miner::audit::{Progress, Report, Verdict, audit};
+use pocket_protocol::{SessionId, SupplierAddress};
+use pocket_query::{ChainClient, NodeConfig};
+use pocket_store::{Store, StoreConfig};
+
+use crate::{explain, parts};
+
+/// Something differs.
+const EXIT_DIFFERS: u8 = 1;
+/// Something could not be compared.
+const EXIT_CANNOT_TELL: u8 = 2;
+
+/// Compare a session's relays in Redis with what was claimed, proven and settled on chain.
+///
+/// Builds the session's tree anew from its relays alone, holds every relay against the chain's rules (session,
+/// difficulty, the signatures of gateway and supplier), and compares the root with the one that Redis has and with the
+/// claim, the proof and the settlement on chain. Changes nothing.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  relay-miner audit 2f21730453bee5df... --config miner.yaml\n  relay-miner audit 2f21730453bee5df... --supplier pokt1... --redis redis://localhost:6379 \\\n    --node localhost:9090 --node-rpc http://localhost:26657\n\nExit codes: 0 all agrees; 1 something differs; 2 something cannot be told.\nTrees are deleted after the settlement: audit a session before."
+)]
+pub struct Arguments {
+    /// The session's id
+    session: String,
+    /// A miner's configuration, for Redis, the chain and the suppliers
+    #[arg(long, value_name = "FILE", env = "MINER_CONFIG_FILE")]
+    config: Option<PathBuf>,
+    /// This supplier's part alone, instead of that of each whose key the configuration names
+    #[arg(long, value_name = "ADDRESS")]
+    supplier: Option<SupplierAddress>,
+    /// Redis address, instead of the configuration's
+    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    redis: Option<String>,
+    /// The node's gRPC, in plain text, instead of the configuration's
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        required_unless_present = "config",
+        requires = "node_rpc"
+    )]
+    node: Option<String>,
+    /// The node's CometBFT RPC, instead of the configuration's
+    #[arg(long, value_name = "URL", required_unless_present = "config", requires = "node")]
+    node_rpc: Option<String>,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+/// For whom the report is.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: a list with a report for each supplier
+    Json,
+}
+
+/// Prints a report for each supplier.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let reports = match audit_all(&arguments).await {
+        Ok(reports) => reports,
+        Err(error) => {
+            eprintln!("{}", explain::explain(&error));
+            return Ok(ExitCode::from(EXIT_CANNOT_TELL));
+        }
+    };
+    match arguments.output {
+        Format::Text => {
+            let texts: Vec<String> = reports.iter().map(ToString::to_string).collect();
+            println!("{}", texts.join("\n\n"));
+        }
+        Format::Json => println!("{}", serde_json::to_string_pretty(&reports)?),
+    }
+    Ok(match reports.iter().map(Report::verdict).max() {
+        Some(Verdict::Agrees) => ExitCode::SUCCESS,
+        Some(Verdict::Differs) => ExitCode::from(EXIT_DIFFERS),
+        Some(Verdict::CannotTell) | None => ExitCode::from(EXIT_CANNOT_TELL),
+    })
+}
+
+async fn audit_all(arguments: &Arguments) -> anyhow::Result<Vec<Report>> {
+    let (store, chain, suppliers) = gather(arguments).await?;
+    let session = SessionId::from(arguments.session.as_str());
+    let mut reports = Vec::new();
+    for supplier in &suppliers {
+        let mut bar = Bar::new();
+        reports.extend(audit(&store, &chain, supplier, &session, |progress| bar.draw(progress)).await?);
+    }
+    if reports.is_empty() {
+        bail!(
+            "Redis has no session {session} of {}\n  records of sessions that are over are kept for session_ttl",
+            suppliers
+                .iter()
+                .map(SupplierAddress::as_str)
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+    }
+    Ok(reports)
+}
+
+/// Redis, the chain, and whose parts are looked at.
+async fn gather(arguments: &Arguments) -> anyhow::Result<(Store, ChainClient, Vec<SupplierAddress>)> {
+    let environment = parts::environment(arguments.redis.as_deref());
+    let config = arguments
+        .config
+        .as_ref()
+        .map(|file| MinerConfig::load_with(file, &environment))
+        .transpose()?;
+    let store = match (&config, &arguments.redis) {
+        (Some(config), _) => parts::store(&config.redis).await?,
+        (None, Some(url)) => Store::new(StoreConfig::at(url)).context("--redis cannot be used")?,
+        (None, None) => bail!("say where Redis is: --config or --redis"),
+    };
+    let chain = match (&config, &arguments.node_rpc, &arguments.node) {
+        (_, Some(rpc), Some(grpc)) => ChainClient::new(NodeConfig::new(rpc, grpc))?,
+        (Some(config), ..) => parts::chain(&config.pocket_node).await?,
+        (None, ..) => bail!("say where the chain's node is: --config, or --node and --node-rpc"),
+    };
+    let suppliers = match (&arguments.supplier, &config) {
+        (Some(supplier), _) => vec![supplier.clone()],
+        (None, Some(config)) => parts::load_keys(&config.keys).await?.addresses().cloned().collect(),
+        (None, None) => bail!("say whose part is meant: --supplier"),
+    };
+    Ok((store, chain, suppliers))
+}
+
+/// One line on a terminal that says how far it is; nothing where nobody looks.
+struct Bar {
+    is_shown: bool,
+    shown: Option<(&'static str, u64)>,
+}
+
+impl Bar {
+    const WIDTH: u64 = 30;
+
+    fn new() -> Self {
+        Self {
+            is_shown: std::io::stderr().is_terminal(),
+            shown: None,
+        }
+    }
+
+    fn draw(&mut self, progress: Progress) {
+        let total = progress.total.max(1);
+        let percent = progress.done.min(total) * 100 / total;
+        if !self.is_shown || self.shown == Some((progress.doing, percent)) {
+            return;
+        }
+        self.shown = Some((progress.doing, percent));
+        let full = (percent * Self::WIDTH / 100) as usize;
+        let empty = Self::WIDTH as usize - full;
+        let (doing, full, empty) = (progress.doing, "#".repeat(full), ".".repeat(empty));
+        eprint!("\r{doing:<18} [{full}{empty}] {percent:>3} %");
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if self.shown.is_some() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

@@ -31,7 +31,7 @@ impl<'a> Repair<'a> {
             lease,
             supplier: &record.supplier,
             session: &record.session,
-            tree_bytes: settings.tree_bytes,
+            tree_bytes: settings.tree_memory.share(),
             units: None,
         }
     }

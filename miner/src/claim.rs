@@ -11,7 +11,7 @@ use prost::Message as _;
 use prost_types::Any;
 
 use crate::lifecycle::Event;
-use crate::rehearsal::Rehearsal;
+use crate::rehearsal::{Rehearsal, Withheld};
 use crate::repair::Repair;
 use crate::submit::{Item, Outcome, Submitter};
 use crate::{Deps, Settings};
@@ -82,12 +82,9 @@ pub(crate) async fn claim(
             Err(finding) => findings.push((due.record.session, finding)),
         }
     }
-    let mut items = Vec::with_capacity(claims.len());
+    let (mut items, mut damaged) = (Vec::with_capacity(claims.len()), Vec::new());
     for some in claims.chunks(REHEARSED_AT_ONCE) {
-        let rehearsed = join_all(some.iter().map(|(due, message)| async move {
-            let repair = Repair::of(deps, settings, lease, &due.record);
-            rehearsal.claim(deps, &repair, due, message).await
-        }));
+        let rehearsed = join_all(some.iter().map(|(due, message)| rehearsal.claim(deps, due, message)));
         for ((due, message), rehearsed) in some.iter().zip(rehearsed.await) {
             let session = due.record.session.clone();
             match rehearsed {
@@ -98,10 +95,16 @@ pub(crate) async fn claim(
                         value: message.encode_to_vec(),
                     },
                 }),
-                Err(finding) => findings.push((session, finding)),
+                Err(Withheld::Finding(finding)) => findings.push((session, finding)),
+                Err(Withheld::Damaged) => damaged.push(due),
             }
         }
     }
+    // Building a large tree anew takes its time: the others do not wait for it.
+    let mending = join_all(damaged.into_iter().map(|due| async move {
+        let repair = Repair::of(deps, settings, lease, &due.record);
+        (due.record.session.clone(), rehearsal.mend(deps, &repair, due).await)
+    }));
     let batch = settings.claims_a_transaction;
     let submitter = Submitter {
         tx: &deps.tx,
@@ -112,7 +115,9 @@ pub(crate) async fn claim(
         fee: &rehearsal.claim_fee,
         is_refused: settings.refused.claims,
     };
-    for (session, outcome) in submitter.submit(items).await {
+    let (mended, outcomes) = tokio::join!(mending, submitter.submit(items));
+    findings.extend(mended);
+    for (session, outcome) in outcomes {
         let finding = match outcome {
             Outcome::Included { tx } => Finding::Event(Event::ClaimIncluded, Some(tx)),
             Outcome::Refused { text, .. } => Finding::Event(Event::ClaimRefused(text), None),

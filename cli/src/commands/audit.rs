@@ -47,7 +47,7 @@ pub struct Arguments {
         requires = "node_rpc"
     )]
     node: Option<String>,
-    /// The node's CometBFT RPC, instead of the configuration's
+    /// The node's `CometBFT` RPC, instead of the configuration's
     #[arg(long, value_name = "URL", required_unless_present = "config", requires = "node")]
     node_rpc: Option<String>,
     /// Form of the report

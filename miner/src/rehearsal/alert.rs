@@ -21,7 +21,7 @@ pub(super) struct Subject<'a> {
 }
 
 impl Rehearsal {
-    /// Counts and logs; gives the fault if the subject is to be held back.
+    /// Counts and logs; gives the fault, if there is one.
     pub(super) fn tell(&self, deps: &Deps, subject: &Subject<'_>, verdict: Verdict) -> Option<Fault> {
         let (series, record, phase) = (&deps.metrics.rehearsal, subject.record, subject.phase);
         match verdict {
@@ -38,7 +38,7 @@ impl Rehearsal {
                 series.rehearsed(record, phase, "failed");
                 series.broken(record, phase, fault.rule);
                 self.alert(deps, subject, &fault);
-                self.enforces().then_some(fault)
+                Some(fault)
             }
         }
     }
@@ -57,7 +57,6 @@ impl Rehearsal {
             phase = subject.phase,
             rule = fault.rule,
             fault = fault.text,
-            held_back = self.enforces(),
             root = %root,
             relays = root.count(),
             compute_units = root.sum(),

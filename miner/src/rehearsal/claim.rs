@@ -4,7 +4,6 @@ use pocket_proto::pocket::proof::MsgCreateClaim;
 use pocket_protocol::claim::proof_path;
 use pocket_rules::{ClaimFacts, check_claim, check_relay};
 use pocket_smst::{ClosestProof, LoadError, Path};
-use pocket_store::StoreError;
 
 use super::alert::Subject;
 use super::{Fault, Rehearsal, SessionFacts, Signers, Verdict};
@@ -14,17 +13,24 @@ use crate::lifecycle::Event;
 use crate::proof::closest;
 use crate::repair::Repair;
 
+/// Why a claim is not sent now.
+pub(crate) enum Withheld {
+    /// This is to become of its session.
+    Finding(Finding),
+    /// Its stored tree is damaged, and is to be [mended](Rehearsal::mend) first.
+    Damaged,
+}
+
+impl From<Finding> for Withheld {
+    fn from(finding: Finding) -> Self {
+        Self::Finding(finding)
+    }
+}
+
 impl Rehearsal {
-    /// Whether a claim is to be sent now; if not, what is to become of its session.
-    pub async fn claim(
-        &self,
-        deps: &Deps,
-        repair: &Repair<'_>,
-        due: &Due,
-        message: &MsgCreateClaim,
-    ) -> Result<(), Finding> {
-        let record = &due.record;
-        let facts = SessionFacts::of(&deps.chain, record).await;
+    /// Whether a claim is to be sent now.
+    pub async fn claim(&self, deps: &Deps, due: &Due, message: &MsgCreateClaim) -> Result<(), Withheld> {
+        let facts = SessionFacts::of(&deps.chain, &due.record).await;
         if let Ok(facts) = &facts {
             self.check_profit(deps, due, facts).await?;
         }
@@ -33,35 +39,45 @@ impl Rehearsal {
         }
         let mut opened = None;
         let verdict = match facts {
-            Ok(facts) => self.try_claim(deps, repair, due, message, &facts, &mut opened).await?,
+            Ok(facts) => self.try_claim(deps, due, message, &facts, &mut opened).await?,
             Err(error) => Verdict::Unknown(error.to_string()),
         };
-        let subject = Subject {
-            phase: "claim",
-            record,
-            root: due.root,
-            opened: opened.as_ref(),
-        };
-        let Some(fault) = self.tell(deps, &subject, verdict) else {
-            return Ok(());
-        };
-        // What is wrong may be mended while the window is open: by an operator, or by relays that come again.
-        let height = deps.feed.height();
-        if height + 1 < due.windows.claim_close {
-            return Err(Finding::NextBlock(height, fault.to_string()));
+        match self.tell(deps, &subject(due, opened.as_ref()), verdict) {
+            Some(fault) if self.enforces() => Err(hold_back(deps, due, &fault).into()),
+            _ => Ok(()),
         }
-        Err(Finding::Event(Event::ClaimRefused(fault.to_string()), None))
+    }
+
+    /// Builds a damaged tree anew from its leaves; tells what is to become of its session then.
+    pub async fn mend(&self, deps: &Deps, repair: &Repair<'_>, due: &Due) -> Finding {
+        let (record, root) = (&due.record, due.root);
+        tracing::error!(session = %record.session, %root, "a sealed tree is damaged");
+        let rebuilt = match repair.run().await {
+            Ok(rebuilt) => rebuilt,
+            Err(error) => return Finding::Later(error.to_string()),
+        };
+        deps.metrics.rebuilt(record, Some(root), rebuilt);
+        if rebuilt == root {
+            return Finding::Later("its tree is mended".to_owned());
+        }
+        if !rebuilt.is_empty() {
+            // What is left can be proven, what was sealed cannot.
+            return Finding::OtherRoot(rebuilt);
+        }
+        // Whatever the mode is: the chain would take the claim, and slash the supplier for the proof.
+        let lost = Fault::tree("not one leaf of the tree is left");
+        self.tell(deps, &subject(due, None), Verdict::Failed(lost.clone()));
+        hold_back(deps, due, &lost)
     }
 
     async fn try_claim(
         &self,
         deps: &Deps,
-        repair: &Repair<'_>,
         due: &Due,
         message: &MsgCreateClaim,
         facts: &SessionFacts,
         opened: &mut Option<ClosestProof>,
-    ) -> Result<Verdict, Finding> {
+    ) -> Result<Verdict, Withheld> {
         let claim_facts = ClaimFacts {
             session: &facts.session,
             windows: due.windows,
@@ -72,10 +88,11 @@ impl Rehearsal {
         }
         // Which path the chain will choose is not known yet: the root chooses one for the trial.
         let path = Path(proof_path(due.root.as_ref(), due.record.session.as_str()));
-        let proof = match self.open(deps, repair, due, path).await {
+        let nodes = deps.store.tree(&due.record.supplier, &due.record.session);
+        let proof = match closest(&nodes, due.root, path).await {
             Ok(proof) => opened.insert(proof),
-            Err(Unopened::OtherRoot(finding)) => return Err(finding),
-            Err(Unopened::Verdict(verdict)) => return Ok(verdict),
+            Err(LoadError::Store(error)) => return Ok(Verdict::Unknown(error.to_string())),
+            Err(LoadError::Missing(_) | LoadError::Corrupt(_)) => return Err(Withheld::Damaged),
         };
         let signers = match Signers::of(&deps.chain, &due.record).await {
             Ok(signers) => signers,
@@ -96,41 +113,22 @@ impl Rehearsal {
         });
         Ok(checking.await.expect("checking a relay does not panic"))
     }
+}
 
-    /// The stored leaf that is closest to a path, from a repaired tree if the stored one is damaged.
-    async fn open(&self, deps: &Deps, repair: &Repair<'_>, due: &Due, path: Path) -> Result<ClosestProof, Unopened> {
-        let (record, root) = (&due.record, due.root);
-        let nodes = deps.store.tree(&record.supplier, &record.session);
-        match closest(&nodes, root, path).await {
-            Err(LoadError::Missing(_) | LoadError::Corrupt(_)) => {}
-            other => return Ok(other?),
-        }
-        tracing::error!(session = %record.session, %root, "a sealed tree is damaged");
-        let rebuilt = repair.run().await?;
-        deps.metrics.rebuilt(record, Some(root), rebuilt);
-        if rebuilt == root {
-            return Ok(closest(&nodes, root, path).await?);
-        }
-        if rebuilt.is_empty() {
-            let lost = Fault::tree("not one leaf of the tree is left");
-            return Err(Unopened::Verdict(Verdict::Failed(lost)));
-        }
-        // What is left can be proven, what was sealed cannot.
-        Err(Unopened::OtherRoot(Finding::OtherRoot(rebuilt)))
+fn subject<'a>(due: &'a Due, opened: Option<&'a ClosestProof>) -> Subject<'a> {
+    Subject {
+        phase: "claim",
+        record: &due.record,
+        root: due.root,
+        opened,
     }
 }
 
-/// Why no leaf was opened.
-enum Unopened {
-    Verdict(Verdict),
-    OtherRoot(Finding),
-}
-
-impl From<LoadError<StoreError>> for Unopened {
-    fn from(error: LoadError<StoreError>) -> Self {
-        Self::Verdict(match error {
-            LoadError::Store(error) => Verdict::Unknown(error.to_string()),
-            damage => Verdict::Failed(Fault::tree(damage)),
-        })
+/// What is wrong may be mended while the window is open: by an operator, or by relays that come again.
+fn hold_back(deps: &Deps, due: &Due, fault: &Fault) -> Finding {
+    let height = deps.feed.height();
+    if height + 1 < due.windows.claim_close {
+        return Finding::NextBlock(height, fault.to_string());
     }
+    Finding::Event(Event::ClaimRefused(fault.to_string()), None)
 }

@@ -18,6 +18,7 @@ use pocket_config::{ProfitabilityConfig, RehearsalConfig, RehearsalMode};
 use pocket_ring::{Limits, Verifier};
 use pocket_rules::BrokenRule;
 
+pub(crate) use claim::Withheld;
 pub(crate) use facts::{SessionFacts, Signers};
 pub(crate) use profit::LastFee;
 pub(crate) use series::Series;

@@ -274,10 +274,9 @@ async fn session_that_is_not_the_chains_is_not_claimed() {
 }
 
 #[tokio::test]
-async fn tree_that_is_lost_before_its_claim_is_not_claimed() {
+async fn tree_that_is_lost_before_its_claim_is_not_claimed_enforced_or_not() {
     let mut world = World::new().await;
-    let mut relayer = world.relayer();
-    let miner = world.miner_with("one", SUPPLIER, enforcing);
+    let (mut relayer, miner) = (world.relayer(), world.miner("one", SUPPLIER));
     let part = relayer.serve(&mut world, "supplier1", "app1", 5).await;
     world.until_taken_in().await;
     for (digest, _) in world.nodes(&part).await {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use pocket_config::{
     Environment, KeyringBackend, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig,
-    RedisConfig, ServerConfig,
+    RedisConfig, ServerConfig, UnknownVariable,
 };
-use pocket_keys::{KeySet, KeyringSource, Sources};
+use pocket_keys::{KeySet, KeyringSource, Loaded, Sources};
 use pocket_observability::prometheus::Registry;
 use pocket_observability::{LogGuard, LogSettings, ProbeServer, Readiness, start_logs};
 use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
@@ -91,6 +91,14 @@ pub fn environment(redis_url: Option<&str>) -> Environment {
     }
 }
 
+/// Warns of variables that look like ours.
+pub fn tell_unknown(variables: &[UnknownVariable]) {
+    for variable in variables {
+        let (variable, remedy) = (&variable.name, &variable.remedy);
+        tracing::warn!(variable, remedy, "a variable of the environment stands for no key");
+    }
+}
+
 /// Starts logging as configured.
 pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
     let level = match config.level {
@@ -118,14 +126,19 @@ pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
     Ok(start_logs(&settings)?)
 }
 
-/// A client of the node; a node on another chain than configured is an error, one that is away is not.
-pub async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
-    let chain = ChainClient::new(NodeConfig {
+/// A client of the node, which it has not asked yet.
+pub fn open_chain(config: &PocketNodeConfig) -> Result<ChainClient, QueryError> {
+    ChainClient::new(NodeConfig {
         grpc_insecure: config.grpc_insecure,
         query_timeout: config.query_timeout,
         chain_id: config.chain_id.clone(),
         ..NodeConfig::new(config.query_node_rpc_url.as_str(), config.query_node_grpc_url.as_str())
-    })?;
+    })
+}
+
+/// A client of the node; a node on another chain than configured is an error, one that is away is not.
+async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
+    let chain = open_chain(config)?;
     match chain.chain_id().await {
         Ok(id) => tracing::info!(chain = %id, "connected to the chain"),
         Err(error @ QueryError::WrongChain { .. }) => return Err(error.into()),
@@ -134,12 +147,11 @@ pub async fn chain(config: &PocketNodeConfig) -> anyhow::Result<ChainClient> {
     Ok(chain)
 }
 
-/// Redis; one that is away is not an error.
-pub async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
-    let url = config.url.expose();
+/// Redis as configured.
+pub fn store_config(config: &RedisConfig) -> StoreConfig {
     let names = config.namespace.clone();
-    let store = Store::new(StoreConfig {
-        url: url.to_owned(),
+    StoreConfig {
+        url: config.url.expose().to_owned(),
         wait_replicas: config.wait_replicas,
         namespace: Namespace {
             base: names.base_prefix,
@@ -151,8 +163,17 @@ pub async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
             meter: names.meter_prefix,
             consumer_group: names.consumer_group_prefix,
         },
-    })
-    .context("redis.url cannot be used")?;
+    }
+}
+
+/// Redis, which nobody has asked yet.
+pub fn open_store(config: &RedisConfig) -> anyhow::Result<Store> {
+    Store::new(store_config(config)).context("redis.url cannot be used")
+}
+
+/// Redis; one that is away is not an error.
+async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
+    let store = open_store(config)?;
     match store.ping().await {
         Ok(()) => tracing::info!("connected to Redis"),
         Err(error) if error.is_transient() => {
@@ -163,14 +184,19 @@ pub async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-/// The operators' keys; files that cannot be read are an error when nothing could be.
-pub async fn load_keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
+/// The operators' keys, and what could not be read.
+pub async fn read_keys(config: &KeysConfig) -> anyhow::Result<Loaded> {
     let sources = Sources {
         keys_file: config.keys_file.clone(),
         keys_dir: config.keys_dir.clone(),
         keyring: config.keyring.as_ref().map(keyring).transpose()?,
     };
-    let loaded = tokio::task::spawn_blocking(move || KeySet::load(&sources)).await?;
+    Ok(tokio::task::spawn_blocking(move || KeySet::load(&sources)).await?)
+}
+
+/// The operators' keys; files that cannot be read are an error when nothing could be.
+async fn load_keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
+    let loaded = read_keys(config).await?;
     for error in &loaded.errors {
         tracing::error!(%error, "a key is not loaded");
     }

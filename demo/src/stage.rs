@@ -83,13 +83,28 @@ impl Stage {
     pub async fn start(world: World) -> Result<Self, StageError> {
         let folder = tempfile::tempdir()?;
         let redis = PrivateRedis::start(folder.path(), true).await?;
+        let url = redis.url();
+        Self::begin(world, &url, Some(redis), folder).await
+    }
+
+    /// Starts everything else on a Redis that is there already, with what it holds.
+    pub async fn start_at(world: World, redis_url: &str) -> Result<Self, StageError> {
+        Self::begin(world, redis_url, None, tempfile::tempdir()?).await
+    }
+
+    async fn begin(
+        world: World,
+        redis_url: &str,
+        redis: Option<PrivateRedis>,
+        folder: TempDir,
+    ) -> Result<Self, StageError> {
         let backend = SampleBackend::start(SampleBackendConfig::default()).await?;
-        let (relayer_config, miner_config) = configs(&world, &redis.url(), &backend)?;
+        let (relayer_config, miner_config) = configs(&world, redis_url, &backend)?;
 
         let mut node = NodeConfig::new(&world.rpc_url, &world.grpc_url);
         node.chain_id = Some(world.chain_id.clone());
         let chain = ChainClient::new(node)?;
-        let store = Store::new(StoreConfig::at(redis.url()))?;
+        let store = Store::new(StoreConfig::at(redis_url))?;
         let cancel = CancellationToken::new();
         let (feed, following) = BlockFeed::start(chain.clone(), cancel.child_token());
 
@@ -123,7 +138,7 @@ impl Stage {
             relayer: Some(relayer),
             miner: Some(miner),
             backend: Mutex::new(Some(backend)),
-            redis: Mutex::new(Some(redis)),
+            redis: Mutex::new(redis),
             following,
             cancel,
             folder,

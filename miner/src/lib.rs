@@ -11,6 +11,7 @@ pub mod audit;
 mod claim;
 mod draining;
 mod error;
+mod inherited;
 mod intake;
 pub mod lifecycle;
 mod memory;

@@ -147,6 +147,7 @@ impl Worker {
             .await?;
         for record in records {
             if record.settlement.is_none() {
+                let record = self.inherit(record).await?;
                 self.sessions.insert(record.session.clone(), Session::new(record));
             }
         }

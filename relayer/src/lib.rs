@@ -47,6 +47,7 @@ mod watermarks;
 mod websocket;
 
 pub use backend::BackendError;
+pub use pool::{Reach, Reached, reach_backends};
 pub use refusal::{Invalid, Refusal, Unavailable};
 pub use relayer::{Deps, Relayer, RelayerError, RunningRelayer};
 pub use service::ServiceError;

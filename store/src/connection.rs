@@ -121,6 +121,11 @@ impl Store {
         self.link.clone()
     }
 
+    /// Where Redis is.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Whether keys are spread over several servers.
     pub(crate) fn is_cluster(&self) -> bool {
         self.address.is_cluster()

@@ -13,6 +13,7 @@ mod connection;
 mod dedicated;
 mod error;
 mod health;
+mod inspect;
 mod keys;
 mod lease;
 mod link;
@@ -31,11 +32,14 @@ pub use commit::SessionCommit;
 pub use connection::{Store, StoreConfig};
 pub use error::StoreError;
 pub use health::RedisHealth;
-pub use keys::{Keys, Namespace};
+pub use inspect::{
+    GroupInfo, Heard, KeyInfo, KeyScan, SetSample, StoredValue, StreamContents, StreamEntry, Subscription, TreeContents,
+};
+pub use keys::{CacheKind, Keys, Namespace};
 pub use lease::{Lease, LeaseKind};
 pub use meter::{MeterGrant, MeterRecord, MeterVisit, ServiceFactors};
 pub use publisher::{PublishGuard, PublishSlot, PublisherConfig, PublisherStats, RelayPublisher};
-pub use server::{PrivateCluster, PrivateRedis, PrivateRedisError, PrivateSentinel};
+pub use server::{KeptRedis, KeptRedisError, PrivateCluster, PrivateRedis, PrivateRedisError, PrivateSentinel};
 pub use session::{SessionRecord, SessionState};
 pub use stream::{Delivery, Pending, StreamConsumer, StreamId};
 pub use supplier::{StakedEndpoint, SupplierEntry, SupplierStatus};

@@ -1,16 +1,18 @@
 //! `relay-miner audit`.
 
-use std::io::IsTerminal as _;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use pocket_config::MinerConfig;
-use pocket_miner::audit::{Progress, Report, Verdict, audit};
+use pocket_miner::audit::{Progress as Step, Report, Verdict, audit};
 use pocket_protocol::{SessionId, SupplierAddress};
 use pocket_query::{ChainClient, NodeConfig};
 use pocket_store::{Store, StoreConfig};
+use serde::Serialize;
 
+use crate::output::{Output, Progress};
 use crate::{explain, parts};
 
 /// Something differs.
@@ -50,38 +52,30 @@ pub struct Arguments {
     /// The node's `CometBFT` RPC, instead of the configuration's
     #[arg(long, value_name = "URL", required_unless_present = "config", requires = "node")]
     node_rpc: Option<String>,
-    /// Form of the report
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    output: Format,
 }
 
-/// For whom the report is.
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// For programs: a list with a report for each supplier
-    Json,
+/// One report for each supplier who has a part in the session.
+#[derive(Serialize)]
+struct Reports(Vec<Report>);
+
+impl fmt::Display for Reports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("\n\n"))
+    }
 }
 
 /// Prints a report for each supplier.
-pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCode> {
     let reports = match audit_all(&arguments).await {
-        Ok(reports) => reports,
+        Ok(reports) => Reports(reports),
         Err(error) => {
             eprintln!("{}", explain::explain(&error));
             return Ok(ExitCode::from(EXIT_CANNOT_TELL));
         }
     };
-    match arguments.output {
-        Format::Text => {
-            let texts: Vec<String> = reports.iter().map(ToString::to_string).collect();
-            println!("{}", texts.join("\n\n"));
-        }
-        Format::Json => println!("{}", serde_json::to_string_pretty(&reports)?),
-    }
-    Ok(match reports.iter().map(Report::verdict).max() {
+    output.print(&reports)?;
+    Ok(match reports.0.iter().map(Report::verdict).max() {
         Some(Verdict::Agrees) => ExitCode::SUCCESS,
         Some(Verdict::Differs) => ExitCode::from(EXIT_DIFFERS),
         Some(Verdict::CannotTell) | None => ExitCode::from(EXIT_CANNOT_TELL),
@@ -93,8 +87,8 @@ async fn audit_all(arguments: &Arguments) -> anyhow::Result<Vec<Report>> {
     let session = SessionId::from(arguments.session.as_str());
     let mut reports = Vec::new();
     for supplier in &suppliers {
-        let mut bar = Bar::new();
-        reports.extend(audit(&store, &chain, supplier, &session, |progress| bar.draw(progress)).await?);
+        let mut bar = Bar::default();
+        reports.extend(audit(&store, &chain, supplier, &session, |step| bar.tell(step)).await?);
     }
     if reports.is_empty() {
         bail!(
@@ -118,57 +112,49 @@ async fn gather(arguments: &Arguments) -> anyhow::Result<(Store, ChainClient, Ve
         .map(|file| MinerConfig::load_with(file, &environment))
         .transpose()?;
     let store = match (&config, &arguments.redis) {
-        (Some(config), _) => parts::store(&config.redis).await?,
+        (Some(config), _) => parts::open_store(&config.redis)?,
         (None, Some(url)) => Store::new(StoreConfig::at(url)).context("--redis cannot be used")?,
         (None, None) => bail!("say where Redis is: --config or --redis"),
     };
     let chain = match (&config, &arguments.node_rpc, &arguments.node) {
         (_, Some(rpc), Some(grpc)) => ChainClient::new(NodeConfig::new(rpc, grpc))?,
-        (Some(config), ..) => parts::chain(&config.pocket_node).await?,
+        (Some(config), ..) => parts::open_chain(&config.pocket_node)?,
         (None, ..) => bail!("say where the chain's node is: --config, or --node and --node-rpc"),
     };
     let suppliers = match (&arguments.supplier, &config) {
         (Some(supplier), _) => vec![supplier.clone()],
-        (None, Some(config)) => parts::load_keys(&config.keys).await?.addresses().cloned().collect(),
+        (None, Some(config)) => suppliers_of(config).await?,
         (None, None) => bail!("say whose part is meant: --supplier"),
     };
     Ok((store, chain, suppliers))
 }
 
-/// One line on a terminal that says how far it is; nothing where nobody looks.
-struct Bar {
-    is_shown: bool,
-    shown: Option<(&'static str, u64)>,
+/// Those whose keys can be read.
+async fn suppliers_of(config: &MinerConfig) -> anyhow::Result<Vec<SupplierAddress>> {
+    let loaded = parts::read_keys(&config.keys).await?;
+    if loaded.keys.is_empty() {
+        let reasons: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+        bail!(
+            "no operator key could be loaded: say whose part is meant with --supplier\n  {}",
+            reasons.join("\n  ")
+        );
+    }
+    Ok(loaded.keys.addresses().cloned().collect())
 }
+
+/// How far it is, for whoever looks.
+#[derive(Default)]
+struct Bar(Option<(&'static str, Progress)>);
 
 impl Bar {
-    const WIDTH: u64 = 30;
-
-    fn new() -> Self {
-        Self {
-            is_shown: std::io::stderr().is_terminal(),
-            shown: None,
+    fn tell(&mut self, step: Step) {
+        if self.0.as_ref().is_none_or(|(doing, _)| *doing != step.doing) {
+            // The one before takes its line away.
+            self.0 = None;
+            self.0 = Some((step.doing, Progress::of(step.doing)));
         }
-    }
-
-    fn draw(&mut self, progress: Progress) {
-        let total = progress.total.max(1);
-        let percent = progress.done.min(total) * 100 / total;
-        if !self.is_shown || self.shown == Some((progress.doing, percent)) {
-            return;
-        }
-        self.shown = Some((progress.doing, percent));
-        let full = (percent * Self::WIDTH / 100) as usize;
-        let empty = Self::WIDTH as usize - full;
-        let (doing, full, empty) = (progress.doing, "#".repeat(full), ".".repeat(empty));
-        eprint!("\r{doing:<18} [{full}{empty}] {percent:>3} %");
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        if self.shown.is_some() {
-            eprint!("\r\x1b[K");
+        if let Some((_, progress)) = &mut self.0 {
+            progress.tell(step.done, Some(step.total));
         }
     }
 }

@@ -130,7 +130,7 @@ pub(super) async fn rebuild(
                 }
             }
         }
-        let doing = "checking relays";
+        let doing = "nodes read and relays checked";
         tell(Progress { doing, done, total });
         cursor = next;
         if cursor == 0 {

@@ -75,7 +75,7 @@ impl Case<'_> {
                 }
             }
             tell(Progress {
-                doing: "walking the tree",
+                doing: "relays reached from the root",
                 done: reached,
                 total: root.count(),
             });

@@ -4,6 +4,7 @@ mod announcing;
 mod auditing;
 mod damage;
 mod draining;
+mod inherited;
 mod interrupted;
 mod mining;
 mod rehearsal;

@@ -11,6 +11,7 @@ mod load;
 mod outlier;
 mod probe;
 mod probe_grpc;
+mod reach;
 mod series;
 mod watch;
 
@@ -26,6 +27,7 @@ pub(crate) use health::{HealthRules, State};
 pub(crate) use limit::{Limit, Place};
 use load::Load;
 use outlier::Tally;
+pub use reach::{Reach, Reached, reach_backends};
 pub(crate) use series::{ConnectionMetrics, EndpointMetrics, PoolSeries};
 pub(crate) use watch::watch_all;
 

@@ -1,6 +1,6 @@
 //! `relay-miner audit` on a session that a real miner process claimed.
 
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 use pocket_devnet::{Actor, Devnet, DevnetConfig, Localnet, RelayMaker};
@@ -10,6 +10,8 @@ use prost::Message as _;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+use super::{program, run};
 
 /// Longest wait for something that is to happen.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -62,7 +64,7 @@ impl World {
             keys.display()
         );
         std::fs::write(folder.path().join("miner.yaml"), config).unwrap();
-        let miner = command(&["miner", "--config", folder.path().join("miner.yaml").to_str().unwrap()])
+        let miner = program(&["miner", "--config", folder.path().join("miner.yaml").to_str().unwrap()])
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -129,25 +131,6 @@ impl World {
         let own = ["audit", self.session.as_str(), "--config", config.to_str().unwrap()];
         run(&[&own, more].concat())
     }
-}
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_relay-miner"));
-    for name in [
-        "REDIS_URL",
-        "POCKET_NODE_RPC_URL",
-        "POCKET_NODE_GRPC_URL",
-        "MINER_CONFIG_FILE",
-        "RUST_LOG",
-    ] {
-        command.env_remove(name);
-    }
-    command.args(arguments);
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    command(arguments).output().unwrap()
 }
 
 /// The exit code and what was said, errors last.

@@ -3,8 +3,10 @@
 mod check;
 mod commands;
 mod explain;
+mod metrics;
 mod output;
 mod parts;
+mod shown;
 mod signals;
 
 use std::process::ExitCode;
@@ -49,6 +51,8 @@ enum Command {
     Redis(commands::redis::Arguments),
     /// Show the whole way on this machine, on a chain in this process.
     Demo(commands::demo::Arguments),
+    /// Show relayers and miners at work, live.
+    Top(commands::top::Arguments),
     /// Write what a shell needs to complete this command's words, or its manual.
     Completions(commands::completions::Arguments),
     /// Show the version.
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
             Command::Audit(arguments) => commands::audit::run(*arguments, output).await,
             Command::Redis(arguments) => commands::redis::run(arguments, output).await,
             Command::Demo(arguments) => commands::demo::run(arguments, output).await,
+            Command::Top(arguments) => commands::top::run(arguments, output).await,
             Command::Completions(arguments) => commands::completions::run(&arguments, &mut Arguments::command()),
             Command::Version => commands::version::run(output),
         }

@@ -18,6 +18,8 @@ mod keys;
 mod lease;
 mod link;
 mod meter;
+mod metrics;
+mod progress;
 mod publisher;
 mod replicas;
 mod server;
@@ -38,6 +40,8 @@ pub use inspect::{
 pub use keys::{CacheKind, Keys, Namespace};
 pub use lease::{Lease, LeaseKind};
 pub use meter::{MeterGrant, MeterRecord, MeterVisit, ServiceFactors};
+pub use metrics::{PublisherMetrics, RedisMetrics};
+pub use progress::StreamProgress;
 pub use publisher::{PublishGuard, PublishSlot, PublisherConfig, PublisherStats, RelayPublisher};
 pub use server::{KeptRedis, KeptRedisError, PrivateCluster, PrivateRedis, PrivateRedisError, PrivateSentinel};
 pub use session::{SessionRecord, SessionState};

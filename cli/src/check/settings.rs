@@ -2,8 +2,13 @@
 
 use std::path::Path;
 
-use pocket_config::{ConfigError, Environment, MinerConfig, RelayerConfig, UnknownVariable, UnusedKey};
+use pocket_config::{
+    ConfigError, Environment, MinerConfig, RelayerConfig, SimulationIdentity, UnknownVariable, UnusedKey,
+};
 use pocket_protocol::ServiceId;
+use pocket_relayer::check_tls;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::Finding;
 
@@ -19,6 +24,10 @@ pub trait Half: Sized {
     fn unused_keys(text: &str) -> Vec<UnusedKey>;
     /// What it configures, in a few words.
     fn summary(&self) -> String;
+    /// What is wrong with it that its text does not show.
+    fn beyond_the_text(&self) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 impl Half for RelayerConfig {
@@ -38,6 +47,15 @@ impl Half for RelayerConfig {
         let backends: usize = self.services.values().map(|service| service.backends.len()).sum();
         let names: Vec<&str> = self.services.keys().map(ServiceId::as_str).collect();
         format!("a relayer of {} with {backends} backends", names.join(", "))
+    }
+
+    fn beyond_the_text(&self) -> Vec<Finding> {
+        let tls = self.tls.as_ref().and_then(|files| check_tls(files).err());
+        let tls = tls.map(|error| Finding::error(ABOUT, error.to_string(), "correct the path, or write the file anew"));
+        let now = OffsetDateTime::now_utc();
+        let identities = self.simulation.identities.iter().filter(|identity| identity.enabled);
+        let over = identities.filter(|identity| is_over(identity, now)).map(expired);
+        tls.into_iter().chain(over).collect()
     }
 }
 
@@ -63,8 +81,9 @@ impl Half for MinerConfig {
 pub fn settings<C: Half>(path: &Path, environment: &Environment) -> Result<(Option<C>, Vec<Finding>), ConfigError> {
     let (config, mut findings) = match C::load(path, environment) {
         Ok(config) => {
-            let summary = config.summary();
-            (Some(config), vec![Finding::ok(ABOUT, summary)])
+            let mut findings = vec![Finding::ok(ABOUT, config.summary())];
+            findings.extend(config.beyond_the_text());
+            (Some(config), findings)
         }
         Err(ConfigError::Invalid(problems)) => (None, problems.found.iter().map(Finding::from).collect()),
         Err(error) => return Err(error),
@@ -75,6 +94,19 @@ pub fn settings<C: Half>(path: &Path, environment: &Environment) -> Result<(Opti
         findings.extend(C::unused_keys(&text).into_iter().map(unused_key));
     }
     Ok((config, findings))
+}
+
+fn is_over(identity: &SimulationIdentity, now: OffsetDateTime) -> bool {
+    let until = identity
+        .not_after
+        .as_deref()
+        .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    until.is_some_and(|until| until < now)
+}
+
+fn expired(identity: &SimulationIdentity) -> Finding {
+    let what = format!("the identity {:?} is over: its relays are refused", identity.key_id);
+    Finding::warning(ABOUT, what, "set a later not_after").at_key("simulation.identities")
 }
 
 fn unknown_variable(variable: &UnknownVariable) -> Finding {

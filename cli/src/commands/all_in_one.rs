@@ -49,16 +49,22 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .await
         .context("no Redis of our own")?;
     let configs = Configs::read(&arguments, redis.url())?;
-    let outcome = work(configs, cancel).await;
+    let files = (arguments.relayer_config, arguments.miner_config);
+    let outcome = work(configs, files, cancel).await;
     redis.stop().await;
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
 /// Both halves until `cancel`: then the relayer first, so that the miner finds all that was answered.
-async fn work(configs: Configs, cancel: CancellationToken) -> anyhow::Result<()> {
+async fn work(configs: Configs, files: (PathBuf, PathBuf), cancel: CancellationToken) -> anyhow::Result<()> {
     let end_miner = CancellationToken::new();
-    let mut relayer = tokio::spawn(relayer::serve(configs.relayer, cancel.clone()));
-    let mut miner = tokio::spawn(miner::serve(configs.miner, Some(NAME.to_owned()), end_miner.clone()));
+    let mut relayer = tokio::spawn(relayer::serve(configs.relayer, files.0, cancel.clone()));
+    let mut miner = tokio::spawn(miner::serve(
+        configs.miner,
+        files.1,
+        Some(NAME.to_owned()),
+        end_miner.clone(),
+    ));
     let (relayer_outcome, miner_outcome) = tokio::select! {
         outcome = &mut relayer => (Some(outcome), None),
         outcome = &mut miner => (None, Some(outcome)),

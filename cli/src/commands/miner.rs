@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use pocket_config::MinerConfig;
 use pocket_miner::{Deps, Metrics, Miner, Refused, Settings};
-use pocket_observability::prometheus::Registry;
-use pocket_tx::{GasPrice, TxConfig, TxSender};
+use pocket_tx::{GasPrice, TxConfig, TxMetrics, TxSender};
 use tokio_util::sync::CancellationToken;
 
 use crate::check;
 use crate::commands::validate;
+use crate::metrics::ProcessMetrics;
 use crate::output::Output;
 use crate::parts::{self, Parts};
-use crate::signals;
+use crate::{shown, signals};
 
 /// Claim and prove what relayers served: trees from streams, claims and proofs in their windows.
 #[derive(clap::Args)]
@@ -88,15 +88,21 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     parts::tell_unknown(&MinerConfig::unknown_variables(&environment));
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
-    serve(config, arguments.consumer_name, cancel).await?;
+    serve(config, file, arguments.consumer_name, cancel).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Mines until `cancel`, under a name that no other has.
-pub async fn serve(config: MinerConfig, name: Option<String>, cancel: CancellationToken) -> anyhow::Result<()> {
-    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
+/// Mines until `cancel`, under a name that no other has. `file` is where its configuration is.
+pub async fn serve(
+    config: MinerConfig,
+    file: PathBuf,
+    name: Option<String>,
+    cancel: CancellationToken,
+) -> anyhow::Result<()> {
+    let metrics = ProcessMetrics::of("miner")?;
+    let ports = parts::probe_ports(&[&config.metrics]).await?;
+    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node, &metrics).await?;
     let _stakes = check::at_miners_start(&parts);
-    let registry = Registry::new();
     let tx = TxConfig {
         gas_limit: config.transaction.gas_limit,
         gas_price: GasPrice::of_atto(config.transaction.gas_price.atto_upokt)
@@ -109,17 +115,23 @@ pub async fn serve(config: MinerConfig, name: Option<String>, cancel: Cancellati
         feed: parts.feed.clone(),
         store: parts.store.clone(),
         keys: parts.keys.clone(),
-        tx: TxSender::new(parts.chain.clone(), parts.keys.clone(), tx),
-        metrics: Metrics::register(&registry)?,
+        tx: TxSender::with_metrics(
+            parts.chain.clone(),
+            parts.keys.clone(),
+            tx,
+            TxMetrics::register(&metrics.registry)?,
+        ),
+        metrics: Metrics::register(&metrics.registry)?,
     };
     let name = name.or_else(|| config.redis.consumer_name.clone());
     let instance = name.unwrap_or_else(instance);
-    let probes = parts.probes(&[&config.metrics], &registry, &cancel).await?;
     let settings = Settings {
         refused: refused(),
         ..Settings::of(&config, instance.clone())
     };
     let miner = Miner::start(settings, deps, cancel.clone());
+    let probes = parts.show(ports, &shown::miner(miner.status(), &metrics.registry, &file))?;
+    metrics.started();
     tracing::info!(instance, "mining");
     miner.stopped().await;
     parts.end(probes).await

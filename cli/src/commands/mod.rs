@@ -8,5 +8,6 @@ pub mod miner;
 pub mod redis;
 pub mod relay;
 pub mod relayer;
+pub mod top;
 pub mod validate;
 pub mod version;

@@ -5,16 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use pocket_config::RelayerConfig;
-use pocket_observability::prometheus::Registry;
 use pocket_relayer::{Deps, Relayer};
 use pocket_store::PublisherConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::check;
 use crate::commands::validate;
+use crate::metrics::ProcessMetrics;
 use crate::output::Output;
 use crate::parts::{self, Parts};
-use crate::signals;
+use crate::{shown, signals};
 
 /// Serve relays: verify, forward to the backend, sign, and pass mined relays on to miners.
 #[derive(clap::Args)]
@@ -85,27 +85,27 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     parts::tell_unknown(&RelayerConfig::unknown_variables(&environment));
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
-    serve(config, cancel).await?;
+    serve(config, file, cancel).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves until `cancel`, and until all that was answered is handed over.
-pub async fn serve(config: RelayerConfig, cancel: CancellationToken) -> anyhow::Result<()> {
-    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
+/// Serves until `cancel`, and until all that was answered is handed over. `file` is where its configuration is.
+pub async fn serve(config: RelayerConfig, file: PathBuf, cancel: CancellationToken) -> anyhow::Result<()> {
+    let metrics = ProcessMetrics::of("relayer")?;
+    let ports = parts::probe_ports(&[&config.metrics, &config.health_check]).await?;
+    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node, &metrics).await?;
     let _stakes = check::at_relayers_start(&config, &parts);
-    let registry = Registry::new();
     let deps = Deps {
         chain: parts.chain.clone(),
         feed: parts.feed.clone(),
         store: parts.store.clone(),
         keys: parts.keys.clone(),
-        registry: registry.clone(),
+        registry: metrics.registry.clone(),
         publisher: PublisherConfig::default(),
     };
     let relayer = Relayer::start(&config, deps, cancel.clone()).await?;
-    let probes = parts
-        .probes(&[&config.metrics, &config.health_check], &registry, &cancel)
-        .await?;
+    let probes = parts.show(ports, &shown::relayer(relayer.status(), &metrics.registry, &file))?;
+    metrics.started();
     tracing::info!(address = %relayer.local_addr(), services = config.services.len(), "serving relays");
     relayer.join().await;
     parts.end(probes).await

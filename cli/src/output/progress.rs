@@ -29,19 +29,19 @@ impl Progress {
         }
         self.drawn = Some(Instant::now());
         let of = of.map_or_else(String::new, |all| format!(" of {all}"));
-        self.draw(&format!("{done}{of} {}", self.what));
+        draw(&format!("{done}{of} {}", self.what));
     }
+}
 
-    fn draw(&self, text: &str) {
-        // A terminal that went away does not end the work.
-        let _ = write!(io::stderr(), "\r{text}\x1b[K");
-    }
+fn draw(text: &str) {
+    // A terminal that went away does not end the work.
+    let _ = write!(io::stderr(), "\r{text}\x1b[K");
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.drawn.is_some() {
-            self.draw("");
+            draw("");
         }
     }
 }

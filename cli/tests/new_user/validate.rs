@@ -290,3 +290,25 @@ async fn keys_that_do_nothing_are_named() {
     let output = world.validate("miner", &["--offline"]).await;
     assert_says(&output, 0, &["pprof.enabled: without effect", "no errors, no warnings"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_text_does_not_show_is_told() {
+    let world = World::new().await;
+    world.configure(|good| {
+        format!(
+            "{good}tls: {{ cert_file: /nowhere/tls.crt, key_file: /nowhere/tls.key }}\n\
+             simulation:\n  identities:\n    - {{ key_id: old, enabled: true, not_after: '2020-01-01T00:00:00Z' }}\n"
+        )
+    });
+    let output = world.validate("relayer", &["--offline"]).await;
+    assert_says(
+        &output,
+        1,
+        &[
+            "/nowhere/tls.crt",
+            "correct the path",
+            "\"old\" is over",
+            "set a later not_after",
+        ],
+    );
+}

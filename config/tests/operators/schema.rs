@@ -49,11 +49,7 @@ fn committed_schema_is_the_programs() {
             std::fs::write(&path, &text).unwrap();
         }
         let found = std::fs::read_to_string(&path).unwrap();
-        assert!(
-            found == text,
-            "{} is stale: run the test with {UPDATE}=1",
-            path.display()
-        );
+        assert!(found == text, "{} is stale: run make schemas", path.display());
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is counted of rehearsals.
 
+use pocket_metrics::Registry;
 use pocket_store::SessionRecord;
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::IntCounterVec;
 
 #[derive(Clone)]
 pub(crate) struct Series {
@@ -14,24 +15,22 @@ impl Series {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str, last: &[&str]| {
             let labels = [&["supplier", "service_id"], last].concat();
-            let counter = IntCounterVec::new(Opts::new(format!("ha_miner_{name}"), help), &labels)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
+            registry.counters(&format!("ha_miner_{name}"), help, &labels)
         };
         Ok(Self {
             rehearsed: counter(
                 "rehearsals_total",
-                "Claims and proofs that were checked before they were sent, by what was found",
+                "Claims and proofs that were checked before they were sent, by what was found.",
                 &["phase", "result"],
             )?,
             broken: counter(
                 "rehearsal_failures_total",
-                "Rules of the chain that claims and proofs would have broken",
+                "Rules of the chain that claims and proofs would have broken.",
                 &["phase", "rule"],
             )?,
             skipped: counter(
                 "claims_skipped_total",
-                "Claims that were not sent because they are not worth it or cannot be right",
+                "Claims that were not sent because they are not worth it or cannot be right.",
                 &["reason"],
             )?,
         })

@@ -10,6 +10,7 @@ mod mining;
 mod rehearsal;
 mod restart;
 mod sharing;
+mod telling;
 mod trouble;
 mod watching;
 mod world;

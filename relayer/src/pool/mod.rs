@@ -230,6 +230,16 @@ impl<C> Endpoint<C> {
         self.health.state(now)
     }
 
+    /// Relays that it works on.
+    pub fn in_flight(&self) -> u32 {
+        self.load.in_flight()
+    }
+
+    /// How long its recent answers took, on average; nothing before the first.
+    pub fn latency(&self) -> Option<Duration> {
+        self.load.latency()
+    }
+
     fn cost(&self, now: Moment) -> u64 {
         if self.health.is_closed() {
             self.load.cost(now)

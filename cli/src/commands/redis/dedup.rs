@@ -15,6 +15,7 @@ use crate::output::{DIM, Output};
 const SAMPLE: u64 = 10;
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  relay-miner redis dedup --session ID")]
 pub struct Arguments {
     /// The session
     #[arg(long, value_name = "ID")]

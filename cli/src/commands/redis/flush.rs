@@ -1,7 +1,7 @@
 //! `relay-miner redis flush`.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::ArgGroup;
@@ -158,7 +158,7 @@ pub async fn run(target: &Target, arguments: &Arguments, output: Output) -> anyh
         question.truncate(question.trim_end_matches("nothing was deleted").len());
         let miners = store.active_miners().await?;
         if !miners.is_empty() {
-            question += &format!("{WARN}miners are at work: {}{WARN:#}\n", miners.join(", "));
+            let _ = writeln!(question, "{WARN}miners are at work: {}{WARN:#}", miners.join(", "));
         }
         if !confirmed(&format!("{question}This cannot be taken back."), WORD)? {
             eprintln!("nothing was deleted");

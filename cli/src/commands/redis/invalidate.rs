@@ -3,7 +3,7 @@
 //! Entries go first and everyone is told last, so that nobody reads again what is about to go.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::process::ExitCode;
 
 use pocket_store::{CacheKind, SupplierEntry, SupplierStatus};
@@ -128,7 +128,8 @@ impl Invalidation {
         if ask && !self.yes {
             let mut question = format!("{} of type {} will go.", count(names.len(), "entry"), kind.as_str());
             if kind == CacheKind::Supplier {
-                question += &format!(
+                let _ = write!(
+                    question,
                     "\n{WARN}Relayers go by the registry: they may refuse these suppliers' relays until a miner has written\n\
                      it anew. --type all leaves alone what is well.{WARN:#}"
                 );

@@ -13,7 +13,7 @@ use crate::output::{Cell, DIM, Output, Progress, Table};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Patterns:\n  ha:relays:*           streams of mined relays\n  ha:miner:sessions:*   session records\n  ha:smst:*             trees\n  ha:supplier:*         the supplier registry\n  ha:*                  everything"
+    after_help = "Examples:\n  relay-miner redis keys --stats\n  relay-miner redis keys --pattern 'ha:smst:*'\n\nPatterns:\n  ha:relays:*           streams of mined relays\n  ha:miner:sessions:*   session records\n  ha:smst:*             trees\n  ha:supplier:*         the supplier registry\n  ha:*                  everything"
 )]
 pub struct Arguments {
     /// Which keys: * stands for any text, ? for any letter [default: all of the namespace]
@@ -28,7 +28,7 @@ pub struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Keys {
+struct Found {
     patterns: Vec<String>,
     keys: Vec<Key>,
     /// There may be more.
@@ -51,7 +51,7 @@ struct Stats {
     bytes: Option<u64>,
 }
 
-impl fmt::Display for Keys {
+impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.keys.first().is_some_and(|key| key.stats.is_some()) {
             let mut table = Table::new(["KEY", "TYPE", "EXPIRES", "BYTES"]);
@@ -105,7 +105,7 @@ pub async fn run(target: &Target, arguments: &Arguments, output: Output) -> anyh
     } else {
         names.into_iter().map(|key| Key { key, stats: None }).collect()
     };
-    output.print(&Keys { patterns, keys, is_cut })?;
+    output.print(&Found { patterns, keys, is_cut })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -11,7 +11,7 @@ use super::words::{left, seconds};
 use crate::output::{BOLD, DIM, Output, WARN};
 
 #[derive(Serialize)]
-struct Leader {
+struct Leadership {
     key: String,
     /// `None`: nobody leads.
     leader: Option<String>,
@@ -19,7 +19,7 @@ struct Leader {
     ttl: Option<Duration>,
 }
 
-impl fmt::Display for Leader {
+impl fmt::Display for Leadership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.leader {
             Some(leader) => write!(
@@ -41,7 +41,7 @@ pub async fn run(target: &Target, output: Output) -> anyhow::Result<ExitCode> {
     let key = target.store.keys().leader_lease();
     let held = target.store.value(&key).await?;
     let ttl = held.as_ref().and_then(|held| held.ttl);
-    output.print(&Leader {
+    output.print(&Leadership {
         key,
         leader: held.map(|held| instance(&String::from_utf8_lossy(&held.bytes)).to_owned()),
         ttl,

@@ -14,6 +14,7 @@ use super::words::{count, left, seconds};
 use crate::output::{BAD, Cell, DIM, GOOD, Output, Table, WARN};
 
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  relay-miner redis meter --all\n  relay-miner redis meter --app pokt1…")]
 pub struct Arguments {
     /// Meters of this session
     #[arg(long, value_name = "ID")]

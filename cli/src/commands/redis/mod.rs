@@ -51,6 +51,7 @@ enum Command {
     /// Names of keys, with type, time to live and size
     Keys(keys::Arguments),
     /// Who does what one miner of a fleet does for all
+    #[command(after_help = "Example:\n  relay-miner redis leader")]
     Leader,
     /// What is spent of applications' budgets
     Meter(meter::Arguments),

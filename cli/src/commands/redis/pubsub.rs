@@ -13,7 +13,7 @@ use crate::signals;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Channels:\n  ha:events:blocks                  new blocks, told by the leading miner\n  ha:events:supplier_update         changes of the supplier registry\n  ha:meter:cleanup                  meters of sessions that are over\n  ha:events:cache:TYPE:invalidate   what Go relay miners are to forget\n  ha:*                              all of them"
+    after_help = "Examples:\n  relay-miner redis pubsub --channel ha:events:blocks\n  relay-miner redis pubsub --channel 'ha:*' --duration 60\n\nChannels:\n  ha:events:blocks                  new blocks, told by the leading miner\n  ha:events:supplier_update         changes of the supplier registry\n  ha:meter:cleanup                  meters of sessions that are over\n  ha:events:cache:TYPE:invalidate   what Go relay miners are to forget\n  ha:*                              all of them"
 )]
 pub struct Arguments {
     /// The channel; * and ? stand for any text and any letter

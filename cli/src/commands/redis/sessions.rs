@@ -16,7 +16,7 @@ use super::words::count;
 use crate::output::{BAD, Cell, DIM, GOOD, Output, Table, WARN};
 
 #[derive(clap::Args)]
-#[command(after_help = format!("States: {}", SessionState::ALL.map(SessionState::as_str).join(", ")))]
+#[command(after_help = format!("Examples:\n  relay-miner redis sessions --state active\n  relay-miner redis sessions --supplier pokt1…\n\nStates: {}", SessionState::ALL.map(SessionState::as_str).join(", ")))]
 pub struct Arguments {
     /// Sessions of this supplier [default: of all]
     #[arg(long, value_name = "ADDRESS")]

@@ -14,6 +14,7 @@ use super::words::{left, seconds};
 use crate::output::{BOLD, DIM, Output, Table};
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  relay-miner redis smst --session ID --limit 20")]
 pub struct Arguments {
     /// The session
     #[arg(long, value_name = "ID")]

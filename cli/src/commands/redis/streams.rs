@@ -14,6 +14,9 @@ use crate::output::{BOLD, Cell, DIM, Output, Table};
 
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("which").required(true).args(["supplier", "all"]))]
+#[command(
+    after_help = "Examples:\n  relay-miner redis streams --all\n  relay-miner redis streams --supplier pokt1… --limit 3"
+)]
 pub struct Arguments {
     /// Stream of this supplier
     #[arg(long, value_name = "ADDRESS")]

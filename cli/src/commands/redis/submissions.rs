@@ -15,7 +15,7 @@ use crate::output::{BAD, Cell, DIM, GOOD, Output, Table, WARN};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Shows what session records say, and what a Go relay miner has written about its transactions.\nFor a Go relay miner success means that the node took a transaction, here that it is in a block."
+    after_help = "Examples:\n  relay-miner redis submissions --failed-only\n  relay-miner redis submissions --supplier pokt1…\n\nShows what session records say, and what a Go relay miner has written about its transactions.\nFor a Go relay miner success means that the node took a transaction, here that it is in a block."
 )]
 pub struct Arguments {
     /// Of this supplier
@@ -226,7 +226,7 @@ fn is_wanted(one: &Submission, arguments: &Arguments) -> bool {
         && is(arguments.session.as_deref(), &one.session_id)
         && arguments.session_end.is_none_or(|end| end == one.session_end)
         && !(arguments.failed_only && one.is_whole())
-        && !(arguments.success_only && !one.is_whole())
+        && (!arguments.success_only || one.is_whole())
 }
 
 /// What Go peers wrote of what they sent.

@@ -20,6 +20,9 @@ use crate::output::{BAD, BOLD, Cell, DIM, GOOD, Output, Table, WARN};
 
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("what").args(["supplier", "list", "claims"]))]
+#[command(
+    after_help = "Examples:\n  relay-miner redis supplier\n  relay-miner redis supplier --list\n  relay-miner redis supplier --supplier pokt1…"
+)]
 pub struct Arguments {
     /// All that is known of this supplier
     #[arg(long, value_name = "ADDRESS")]

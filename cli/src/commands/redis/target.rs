@@ -31,14 +31,13 @@ pub struct Target {
 
 impl Target {
     pub async fn open(arguments: &TargetArguments) -> anyhow::Result<Self> {
-        let (config, meter_prefix) = match &arguments.config {
-            Some(path) => configured(path, arguments.redis.as_deref())?,
-            None => {
-                let url = arguments.redis.clone().or_else(|| std::env::var("REDIS_URL").ok());
-                let url = url.filter(|url| !url.is_empty());
-                let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
-                (StoreConfig::at(url), METER_PREFIX.to_owned())
-            }
+        let (config, meter_prefix) = if let Some(path) = &arguments.config {
+            configured(path, arguments.redis.as_deref())?
+        } else {
+            let url = arguments.redis.clone().or_else(|| std::env::var("REDIS_URL").ok());
+            let url = url.filter(|url| !url.is_empty());
+            let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
+            (StoreConfig::at(url), METER_PREFIX.to_owned())
         };
         let store = Store::new(config).context("the address of Redis cannot be used")?;
         store

@@ -100,7 +100,7 @@ async fn play(
     .await?;
     let burst = async {
         let sent = futures::future::join_all((0..BURST).map(|_| gateway.relay())).await;
-        sent.into_iter().filter(Result::is_ok).count() as u64
+        sent.into_iter().flatten().count() as u64
     };
     let stop = async {
         until("the miner has read relays of the burst", async || {
@@ -124,6 +124,6 @@ async fn play(
 
 async fn record(store: &Store, supplier: &SupplierAddress) -> Option<SessionRecord> {
     let ids = store.session_ids(supplier, None).await.ok()?;
-    let id: &SessionId = ids.first()?;
+    let id = ids.first()?;
     store.session(supplier, id).await.ok().flatten()
 }

@@ -44,8 +44,8 @@ pub use error::{ConfigError, Origin, Problem, ProblemKind, Problems};
 pub use example::UnusedKey;
 pub use gas_price::GasPrice;
 pub use miner::{
-    BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, SupplierClaimingConfig, SupplierEntry,
-    TransactionConfig, WorkerPoolsConfig,
+    BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, ProfitabilityConfig, RehearsalConfig,
+    RehearsalMode, SupplierClaimingConfig, SupplierEntry, TransactionConfig, WorkerPoolsConfig,
 };
 pub use overrides::UnknownVariable;
 pub use relayer::{

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use pocket_config::{
-    Authentication, BackendSelection, Environment, HandshakeSignature, MinerConfig, RelayerConfig, RpcType,
-    ValidationMode,
+    Authentication, BackendSelection, Environment, HandshakeSignature, MinerConfig, RehearsalMode, RelayerConfig,
+    RpcType, ValidationMode,
 };
+use pocket_protocol::Upokt;
 
 const RELAYER: &str = "
 redis: {url: 'redis://localhost:6379'}
@@ -129,6 +130,22 @@ fn miner_needs_only_the_required_keys() {
     assert_eq!((config.batch_size, config.ack_batch_size), (1000, 50));
     assert_eq!(config.balance_monitor.balance_threshold.0, 1_000_000);
     assert!(config.metrics.enabled && !config.pprof.enabled);
+}
+
+#[test]
+fn rehearsal_warns_and_profit_is_asked_for_unless_it_is_said_otherwise() {
+    let unwritten = miner("");
+    assert_eq!(unwritten.rehearsal.mode, RehearsalMode::Warn);
+    assert!(unwritten.profitability.enabled);
+    assert_eq!(unwritten.profitability.min_profit, Upokt(0));
+    let written = miner("rehearsal: {mode: off}\nprofitability: {enabled: false, min_profit_upokt: 7}\n");
+    assert_eq!(written.rehearsal.mode, RehearsalMode::Off);
+    assert!(!written.profitability.enabled);
+    assert_eq!(written.profitability.min_profit, Upokt(7));
+    assert_eq!(
+        miner("rehearsal: {mode: enforce}\n").rehearsal.mode,
+        RehearsalMode::Enforce
+    );
 }
 
 #[test]

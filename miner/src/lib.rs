@@ -7,6 +7,7 @@
 //! Every task runs in a span of level trace, which shows each of its steps from one await to the next.
 
 mod announce;
+pub mod audit;
 mod claim;
 mod draining;
 mod error;
@@ -20,6 +21,7 @@ mod patience;
 mod proof;
 mod reader;
 mod registry;
+mod rehearsal;
 mod repair;
 mod seal;
 mod session;
@@ -47,6 +49,7 @@ use status::{Board, Observer};
 
 pub use memory::TreeMemory;
 pub use metrics::Metrics;
+pub use rehearsal::RehearsalSettings;
 pub use status::StatusHandle;
 pub use watch::WatchSettings;
 
@@ -98,6 +101,8 @@ pub struct Settings {
     pub refused: Refused,
     /// What is watched and warned about.
     pub watch: WatchSettings,
+    /// What is checked before a fee is paid.
+    pub rehearsal: RehearsalSettings,
 }
 
 /// What fails although nothing is wrong, so that operators and tests can see what happens then.
@@ -140,6 +145,10 @@ impl Settings {
             service_factors_ttl: config.cache_ttl,
             refused: Refused::default(),
             watch: WatchSettings::of(config),
+            rehearsal: RehearsalSettings {
+                rehearsal: config.rehearsal,
+                profitability: config.profitability,
+            },
         }
     }
 }

@@ -283,9 +283,13 @@ impl World {
 
     /// A block as the node tells it.
     pub async fn chain_block(&self, height: i64) -> std::sync::Arc<pocket_query::Block> {
+        self.chain().block(Height(height)).await.unwrap()
+    }
+
+    /// The chain, asked as by nobody before.
+    pub fn chain(&self) -> pocket_query::ChainClient {
         let node = pocket_query::NodeConfig::new(self.rpc.url(), self.grpc.url());
-        let chain = pocket_query::ChainClient::new(node).unwrap();
-        chain.block(Height(height)).await.unwrap()
+        pocket_query::ChainClient::new(node).unwrap()
     }
 
     /// Appends an entry as no relayer does.

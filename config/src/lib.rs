@@ -17,17 +17,23 @@
 
 mod address;
 mod codec;
+mod collection;
 mod document;
 mod duration;
 mod endpoint;
 mod environment;
 mod error;
+mod example;
 mod gas_price;
 mod load;
 mod miner;
+mod outline;
+mod overrides;
 mod reader;
 mod relayer;
+mod schema;
 mod secret;
+mod several;
 mod shared;
 mod suggest;
 
@@ -35,11 +41,13 @@ pub use address::ListenAddress;
 pub use endpoint::RedisUrl;
 pub use environment::{Environment, OVERRIDES};
 pub use error::{ConfigError, Origin, Problem, ProblemKind, Problems};
+pub use example::UnusedKey;
 pub use gas_price::GasPrice;
 pub use miner::{
     BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, SupplierClaimingConfig, SupplierEntry,
     TransactionConfig, WorkerPoolsConfig,
 };
+pub use overrides::UnknownVariable;
 pub use relayer::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,
     FailBehavior, HandshakeSignature, HeaderName, HealthCheckKind, HttpTransportConfig, InboundConfig, OutlierEjection,

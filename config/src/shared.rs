@@ -10,12 +10,14 @@ use crate::codec::{Choice, Codec, Count, Flag, List, Named, Path, Section, Text,
 use crate::document::Node;
 use crate::duration::Seconds;
 use crate::endpoint::{GrpcTarget, HttpUrl, RedisUrl};
+use crate::outline::{Scalar, Shape};
 use crate::reader::{Fields, Reader};
+use crate::several::OneOrMore;
 
 /// `redis`: where relays and trees are kept between relayer and miner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RedisConfig {
-    /// `url` or `url_file`, required (the environment's `REDIS_URL` goes first).
+    /// `url` or `url_file` (the environment's `REDIS_URL` goes first); `redis://localhost:6379`.
     pub url: RedisUrl,
     /// `pool_size`: most connections; `None` (0 or unset) leaves it to the store.
     pub pool_size: Option<u32>,
@@ -40,7 +42,7 @@ impl Section for RedisConfig {
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         let positive = |count: u32| (count > 0).then_some(count);
         Self {
-            url: fields.required_or_file::<RedisUrl>("url", "url_file"),
+            url: fields.or_file_or::<RedisUrl>("url", "url_file", RedisUrl::local()),
             pool_size: fields.optional::<Count>("pool_size").and_then(positive),
             min_idle_connections: fields.optional::<Count>("min_idle_conns").and_then(positive),
             pool_timeout: fields.or_if_zero::<Seconds<0>>("pool_timeout_seconds", Duration::from_secs(4)),
@@ -118,16 +120,23 @@ impl Codec for KeyWord {
         }
         Some(text.to_owned())
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Matching(r"^[^\s*?\[\]\\]+$"))
+    }
+    fn written(value: &String) -> serde_json::Value {
+        value.as_str().into()
+    }
 }
 
-/// `pocket_node`: the chain's node.
+/// `pocket_node`: the chain's node, or several of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PocketNodeConfig {
-    /// `query_node_rpc_url`, required (the environment's `POCKET_NODE_RPC_URL` goes first): `CometBFT`'s RPC.
-    pub query_node_rpc_url: Url,
+    /// `query_node_rpc_url`, required (the environment's `POCKET_NODE_RPC_URL` goes first): `CometBFT`'s RPC, of one
+    /// node or, as a list or with commas, of several; never empty.
+    pub query_node_rpc_urls: Vec<Url>,
     /// `query_node_grpc_url`, required (the environment's `POCKET_NODE_GRPC_URL` goes first): `host:port` of the
-    /// chain's queries, without a scheme.
-    pub query_node_grpc_url: String,
+    /// chain's queries, without a scheme; several as above. The two lists need not be of the same nodes.
+    pub query_node_grpc_urls: Vec<String>,
     /// `grpc_insecure`: gRPC without TLS; false.
     pub grpc_insecure: bool,
     /// `query_timeout_seconds`: for one query; 5 s.
@@ -139,8 +148,8 @@ pub struct PocketNodeConfig {
 impl Section for PocketNodeConfig {
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         Self {
-            query_node_rpc_url: fields.required::<HttpUrl>("query_node_rpc_url"),
-            query_node_grpc_url: fields.required::<GrpcTarget>("query_node_grpc_url"),
+            query_node_rpc_urls: fields.required::<OneOrMore<HttpUrl>>("query_node_rpc_url"),
+            query_node_grpc_urls: fields.required::<OneOrMore<GrpcTarget>>("query_node_grpc_url"),
             grpc_insecure: fields.or::<Flag>("grpc_insecure", false),
             query_timeout: fields.or_if_zero::<Seconds<0>>("query_timeout_seconds", Duration::from_secs(5)),
             chain_id: fields.optional::<Text>("chain_id"),
@@ -166,10 +175,9 @@ impl Section for KeysConfig {
             keys_dir: fields.optional::<Path>("keys_dir"),
             keyring: fields.optional::<crate::codec::Nested<KeyringConfig>>("keyring"),
         };
-        if !["keys_file", "keys_dir", "keyring"]
-            .iter()
-            .any(|name| fields.written(name))
-        {
+        let sources = ["keys_file", "keys_dir", "keyring"];
+        fields.one_of(&sources);
+        if !sources.iter().any(|name| fields.written(name)) {
             fields.missing(&[], "names no source of keys", "add keys_file, keys_dir or keyring");
         }
         keys
@@ -358,5 +366,15 @@ impl Codec for LogOutput {
             "stderr" => Self::Stderr,
             path => Self::File(path.into()),
         })
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Text)
+    }
+    fn written(value: &Self) -> serde_json::Value {
+        match value {
+            Self::Stdout => "stdout".into(),
+            Self::Stderr => "stderr".into(),
+            Self::File(path) => path.to_string_lossy().into(),
+        }
     }
 }

@@ -54,6 +54,18 @@ fn example_of_a_relayer_loads() {
 }
 
 #[test]
+fn files_for_local_kubernetes_load() {
+    let file = |name| format!("{}/../deploy/tilt/config/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let relayer = RelayerConfig::load_with(file("relayer"), &Environment::default()).unwrap();
+    let miner = MinerConfig::load_with(file("miner"), &Environment::default()).unwrap();
+    // The ports that the manifests name.
+    assert_eq!(relayer.listen_addr.to_string(), "0.0.0.0:8080");
+    assert_eq!(relayer.health_check.address.to_string(), "0.0.0.0:8081");
+    assert_eq!(relayer.metrics.address.to_string(), "0.0.0.0:9091");
+    assert_eq!(miner.metrics.address.to_string(), "0.0.0.0:9092");
+}
+
+#[test]
 fn what_gateways_may_take_is_the_peers_unless_written() {
     let unwritten = relayer("");
     assert_eq!(unwritten.inbound.idle_timeout, Duration::from_mins(2));
@@ -179,7 +191,26 @@ fn environment_fills_what_the_file_leaves_out() {
         ("POCKET_NODE_GRPC_URL", "c:3"),
     ]);
     let config = MinerConfig::load_with(file.path(), &environment).unwrap();
-    assert_eq!(config.pocket_node.query_node_grpc_url, "c:3");
+    assert_eq!(config.pocket_node.query_node_grpc_urls, ["c:3"]);
+}
+
+#[test]
+fn several_nodes_are_a_list_or_have_commas_between_them() {
+    let lists = RELAYER.replace(
+        "query_node_rpc_url: 'http://localhost:26657', query_node_grpc_url: 'localhost:9090'",
+        "query_node_rpc_url: [http://a:26657, https://b], query_node_grpc_url: ['a:9090', 'b:443']",
+    );
+    let from_lists = RelayerConfig::from_str("r", &lists).unwrap().pocket_node;
+    assert_eq!(from_lists.query_node_grpc_urls, ["a:9090", "b:443"]);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), RELAYER).unwrap();
+    let environment = Environment::from_iter([
+        ("POCKET_NODE_RPC_URL", "http://a:26657, https://b"),
+        ("POCKET_NODE_GRPC_URL", "a:9090,b:443"),
+    ]);
+    let from_variables = RelayerConfig::load_with(file.path(), &environment).unwrap();
+    assert_eq!(from_variables.pocket_node, from_lists);
 }
 
 #[test]

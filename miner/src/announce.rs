@@ -1,11 +1,18 @@
-//! Tells blocks on Redis for the fleet: relayers of the Go peer learn the chain's height from nowhere else.
+//! Tells blocks and parameters on Redis for the fleet: relayers of the Go peer learn the chain's height from nowhere else,
+//! and keep the shared parameters of their start until the leader tells others.
 
+use pocket_protocol::Height;
 use pocket_store::{BlockEvent, Lease, LeaseKind, StoreError};
+use prost::Message as _;
 use thiserror::Error;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::status::Board;
 use crate::{Deps, Settings};
+
+/// Blocks from one telling of the parameters to the next, as the Go peer's leader does.
+const PARAMS_EVERY: i64 = 4;
 
 /// Why a block was not told; the next one is.
 #[derive(Debug, Error)]
@@ -18,11 +25,13 @@ enum AnnounceError {
 
 /// While this miner leads the fleet, tells each newest block (spec `chain.md` §5), until `cancel`. Nothing that is ours
 /// depends on it.
-pub(crate) async fn run(settings: Settings, deps: Deps, cancel: CancellationToken) {
+pub(crate) async fn run(settings: Settings, deps: Deps, board: Board, cancel: CancellationToken) {
     let mut announcer = Announcer {
         settings,
         deps,
+        board,
         lease: None,
+        params_told: None,
     };
     cancel.run_until_cancelled(announcer.work()).await;
     announcer.step_down().await;
@@ -31,8 +40,11 @@ pub(crate) async fn run(settings: Settings, deps: Deps, cancel: CancellationToke
 struct Announcer {
     settings: Settings,
     deps: Deps,
+    board: Board,
     /// Held while this miner leads.
     lease: Option<Lease>,
+    /// The height at which parameters were told last.
+    params_told: Option<Height>,
 }
 
 impl Announcer {
@@ -42,7 +54,12 @@ impl Announcer {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let outcome = tokio::select! {
-                _ = tick.tick() => self.lead().await,
+                _ = tick.tick() => {
+                    let outcome = self.lead().await;
+                    self.count(&outcome);
+                    self.board.leads(self.lease.is_some());
+                    outcome
+                }
                 changed = blocks.changed() => {
                     if changed.is_err() {
                         return;
@@ -85,7 +102,7 @@ impl Announcer {
         Ok(told.await?)
     }
 
-    async fn announce(&self) -> Result<(), AnnounceError> {
+    async fn announce(&mut self) -> Result<(), AnnounceError> {
         let height = self.deps.feed.height();
         if self.lease.is_none() || height.0 == 0 {
             return Ok(());
@@ -93,11 +110,35 @@ impl Announcer {
         // The feed does not know hashes.
         let block = self.deps.chain.block(height).await?;
         let event = BlockEvent::new(block.height, &block.hash, block.time);
-        Ok(self.deps.store.publish_block(&event).await?)
+        self.deps.store.publish_block(&event).await?;
+        self.deps.metrics.fleet.block_told();
+        if self.params_told.is_none_or(|told| height - told >= PARAMS_EVERY) {
+            self.tell_params().await?;
+            self.params_told = Some(height);
+        }
+        Ok(())
+    }
+
+    /// The live parameters, kept in Redis for two sessions.
+    async fn tell_params(&self) -> Result<(), AnnounceError> {
+        let params = self.deps.chain.shared_params().await?;
+        let blocks = u32::try_from(params.num_blocks_per_session * 2).unwrap_or(u32::MAX);
+        let ttl = self.settings.watch.block_time.saturating_mul(blocks);
+        let params = params.encode_to_vec();
+        Ok(self.deps.store.tell_shared_params(&params, ttl).await?)
+    }
+
+    fn count(&self, outcome: &Result<(), AnnounceError>) {
+        let (metrics, instance) = (&self.deps.metrics.fleet, &self.settings.instance);
+        metrics.leading(instance, self.lease.is_some());
+        if let Err(AnnounceError::Store(_)) = outcome {
+            metrics.election_failed(instance);
+        }
     }
 
     /// Lets another miner lead at once.
     async fn step_down(&self) {
+        self.deps.metrics.fleet.leading(&self.settings.instance, false);
         if let Some(lease) = &self.lease
             && let Err(error) = self.deps.store.release(lease).await
         {

@@ -68,6 +68,11 @@ impl Draining {
         self.drained_at.remove(&end);
     }
 
+    /// A relayer that is silent and may have relays still.
+    pub fn awaited(&self) -> Option<&str> {
+        self.silences.awaited()
+    }
+
     /// Forgets all session ends but those.
     pub fn keep(&mut self, is_kept: impl Fn(Height) -> bool) {
         self.drained_at.retain(|end, _| is_kept(*end));

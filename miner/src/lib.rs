@@ -10,6 +10,7 @@ mod announce;
 mod claim;
 mod draining;
 mod error;
+mod inherited;
 mod intake;
 pub mod lifecycle;
 mod memory;
@@ -24,10 +25,12 @@ mod seal;
 mod session;
 mod settlement;
 mod silence;
+mod status;
 mod submit;
 mod trees;
 mod watch;
 mod worker;
+mod worth;
 
 use std::time::Duration;
 
@@ -40,8 +43,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
+use status::{Board, Observer};
+
 pub use memory::TreeMemory;
 pub use metrics::Metrics;
+pub use status::StatusHandle;
 pub use watch::WatchSettings;
 
 /// What a miner works with. Everything is shared: clones are cheap.
@@ -142,20 +148,33 @@ impl Settings {
 /// whoever takes them goes on from Redis.
 #[derive(Debug)]
 pub struct Miner {
+    status: StatusHandle,
     task: AbortOnDropHandle<()>,
 }
 
 impl Miner {
     /// Starts working, until `cancel`. Redis and the chain may be away: it waits for them.
     pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
+        let board = Board::default();
+        let observer = Observer::new(&settings, &deps, board.clone(), cancel.clone());
+        let status = observer.handle();
         let work = async move {
-            let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
+            let announcing = announce::run(settings.clone(), deps.clone(), board.clone(), cancel.clone());
             let watching = watch::run(settings.watch.clone(), deps.clone(), cancel.clone());
-            tokio::join!(announcing, watching, ownership::run(settings, deps, cancel));
+            let observed = deps.clone();
+            let observing = observer.run(&observed, cancel.clone());
+            let owning = ownership::run(settings, deps, board, cancel);
+            tokio::join!(announcing, watching, observing, owning);
         };
         Self {
+            status,
             task: AbortOnDropHandle::new(tokio::spawn(work.instrument(tracing::trace_span!("miner")))),
         }
+    }
+
+    /// What it tells of itself.
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
     }
 
     /// Waits until all work is handed over, after the cancellation.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
+use crate::status::Board;
 use crate::worker::Worker;
 use crate::{Deps, Settings};
 
@@ -22,10 +23,11 @@ struct Owned {
 }
 
 /// Holds leases and runs a worker for each, until `cancel`; then hands all over.
-pub(crate) async fn run(settings: Settings, deps: Deps, cancel: CancellationToken) {
+pub(crate) async fn run(settings: Settings, deps: Deps, board: Board, cancel: CancellationToken) {
     let mut owner = Owner {
         settings,
         deps,
+        board,
         owned: HashMap::new(),
     };
     let mut tick = tokio::time::interval(owner.settings.renew_interval);
@@ -45,6 +47,7 @@ pub(crate) async fn run(settings: Settings, deps: Deps, cancel: CancellationToke
 struct Owner {
     settings: Settings,
     deps: Deps,
+    board: Board,
     owned: HashMap<SupplierAddress, Owned>,
 }
 
@@ -81,6 +84,8 @@ impl Owner {
                 self.try_own(supplier).await?;
             }
         }
+        let metrics = &self.deps.metrics.fleet;
+        metrics.spread(&self.settings.instance, self.owned.len(), share, alive.len());
         Ok(())
     }
 
@@ -91,10 +96,12 @@ impl Owner {
             return Ok(());
         };
         tracing::info!(%supplier, instance, "supplier is worked here");
+        self.deps.metrics.fleet.took(supplier, instance);
         let cancel = CancellationToken::new();
         let worker = Worker::new(
             self.settings.clone(),
             self.deps.clone(),
+            self.board.clone(),
             supplier.clone(),
             lease.clone(),
             cancel.clone(),
@@ -143,10 +150,12 @@ impl Owner {
         let Some(owned) = self.owned.remove(supplier) else {
             return;
         };
+        self.deps.metrics.fleet.released(supplier, &self.settings.instance);
         owned.cancel.cancel();
         if let Err(error) = owned.task.await {
             tracing::error!(%error, %supplier, "a worker ended badly");
         }
+        self.board.forget(supplier);
         // Lost or out of reach: it expires by itself.
         if let Err(error) = self.deps.store.release(&owned.lease).await {
             tracing::debug!(%error, %supplier, "the lease is not given back");

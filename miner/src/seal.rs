@@ -45,6 +45,7 @@ impl Worker {
         session.record.compute_units = ComputeUnits(root.sum());
         tracing::info!(session = %id, relays = root.count(), "session is sealed");
         let (relays, compute_units) = (root.count(), root.sum());
+        self.find_worth().await;
         self.apply(id, Event::Sealed { relays, compute_units }).await
     }
 

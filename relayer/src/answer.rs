@@ -16,7 +16,6 @@ use prost::Message as _;
 
 use crate::drain::InFlight;
 use crate::meter::ChargedRelay;
-use crate::metrics::Metrics;
 use crate::outbox::{Outbox, PublishSlot};
 use crate::relay_log::Noted;
 use crate::session_context::SessionContext;
@@ -173,12 +172,8 @@ pub(crate) struct MinedRelay {
 
 impl MinedRelay {
     /// The series that counts it once it is published.
-    pub fn published_counter(&self, metrics: &Metrics) -> IntCounter {
-        let labels = [
-            self.context.parties.service.to_str().unwrap_or_default(),
-            self.context.supplier.as_str(),
-        ];
-        metrics.published.with_label_values(&labels)
+    pub fn published_counter(&self) -> IntCounter {
+        self.context.published.clone()
     }
 
     /// Hands the relay to the publisher, which keeps its session open until Redis has it. Never waits; `false` only

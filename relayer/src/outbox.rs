@@ -43,6 +43,11 @@ impl Outbox {
         }
     }
 
+    /// Places in the queue that nobody has.
+    pub fn free(&self) -> usize {
+        self.publisher.free()
+    }
+
     /// Waits for a place.
     pub async fn reserve(&self) -> PublishSlot {
         loop {

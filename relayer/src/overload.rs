@@ -31,6 +31,17 @@ impl Load {
         })
     }
 
+    /// Relays that are worked on.
+    pub fn now(&self) -> usize {
+        // Who is about to be refused counts for a moment.
+        self.now.load(Ordering::Relaxed).min(self.limit)
+    }
+
+    /// Most that are.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub fn is_full(&self) -> bool {
         self.now.load(Ordering::Relaxed) >= self.limit
     }

@@ -6,24 +6,25 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pocket_config::RelayerConfig;
 use pocket_keys::KeySet;
+use pocket_metrics::Registry;
 use pocket_query::{BlockFeed, ChainClient};
 use pocket_store::{PublisherConfig, RelayPublisher, Store, Watermark};
-use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::Drain;
-use crate::meter::{self, Ledger, Meter, MeterMetrics};
+use crate::meter::{self, Ledger, Meter};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
 use crate::received::Reception;
-use crate::relay_log::{RelayLog, Replay, Travelling};
+use crate::relay_log::{LogMetrics, RelayLog, Replay, Travelling};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::simulation::{Simulation, SimulationError};
+use crate::status::{Observer, StatusHandle};
 use crate::supplier_gate::SupplierGate;
 use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
@@ -96,6 +97,7 @@ pub struct Relayer;
 pub struct RunningRelayer {
     local_addr: SocketAddr,
     cancel: CancellationToken,
+    status: StatusHandle,
     task: JoinHandle<()>,
 }
 
@@ -103,6 +105,11 @@ impl RunningRelayer {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What it tells of itself, for as long as it works.
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
     }
 
     /// Waits until it has ended, after its token was cancelled.
@@ -128,9 +135,8 @@ impl Relayer {
     ) -> Result<RunningRelayer, RelayerError> {
         let metrics = Metrics::register(&deps.registry)?;
         let services = Services::new(config, &metrics)?;
-        let simulation = Simulation::new(&config.simulation, deps.store.clone(), &deps.registry)?;
-        let meter_metrics = MeterMetrics::register(&deps.registry)?;
-        let meter = Meter::new(config, deps.chain.clone(), deps.store.clone(), meter_metrics);
+        let simulation = Simulation::new(&config.simulation, deps.store.clone(), metrics.simulation.clone())?;
+        let meter = Meter::new(config, deps.chain.clone(), deps.store.clone(), metrics.meter.clone());
         let (meter, ledger) = meter.unzip();
         let tls = config.tls.as_ref().map(TlsPort::load).transpose()?.map(Arc::new);
         let address = config.listen_addr.to_string();
@@ -145,10 +151,15 @@ impl Relayer {
         }
 
         let drain = Arc::new(Drain::default());
-        let log = open_log(config, &listener, &drain, &deps.registry).await?;
+        let log = open_log(config, &listener, &drain, metrics.log.clone()).await?;
         // The publisher ends last of all, when nothing can be handed to it any more.
         let end_publisher = CancellationToken::new();
-        let (publisher, publishing) = RelayPublisher::start(deps.store.clone(), deps.publisher, end_publisher.clone());
+        let (publisher, publishing) = RelayPublisher::with_metrics(
+            deps.store.clone(),
+            deps.publisher,
+            metrics.publisher.clone(),
+            end_publisher.clone(),
+        );
         let gate = SupplierGate::new(deps.store.clone(), deps.keys.clone());
         if tokio::time::timeout(FIRST_REGISTRY_READ, gate.refresh()).await.is_err() {
             tracing::warn!("supplier registry not read yet: suppliers with loaded keys are served");
@@ -175,6 +186,7 @@ impl Relayer {
             feed: deps.feed.clone(),
             metrics: metrics.clone(),
             afterwards: TaskTracker::new(),
+            streams: TaskTracker::new(),
             give_up: give_up.clone(),
         });
         let marks = Watermarks {
@@ -185,8 +197,19 @@ impl Relayer {
             metrics,
             counts_for: log.as_ref().map_or(Watermark::TTL, |log| log.patience()),
         };
+        let server = Server::new(pipeline.clone(), config, tls.clone());
+        let observer = Observer::new(
+            pipeline.clone(),
+            server.clone(),
+            meter.clone(),
+            log.clone(),
+            marks.store.clone(),
+            deps.publisher.queue,
+        );
+        let status = observer.handle(cancel.clone());
         let run = Run {
-            server: Server::new(pipeline.clone(), config, tls.clone()),
+            server,
+            observer,
             pipeline,
             listener,
             tls,
@@ -204,6 +227,7 @@ impl Relayer {
         Ok(RunningRelayer {
             local_addr,
             cancel,
+            status,
             task,
         })
     }
@@ -212,6 +236,7 @@ impl Relayer {
 /// The owner of all tasks.
 struct Run {
     server: Arc<Server>,
+    observer: Arc<Observer>,
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
     tls: Option<Arc<TlsPort>>,
@@ -229,6 +254,7 @@ impl Run {
     async fn until_ended(self) {
         let Self {
             server,
+            observer,
             pipeline,
             listener,
             tls,
@@ -274,6 +300,9 @@ impl Run {
             helpers.spawn(meter::keep(meter, pipeline.feed.clone(), cancel.clone()));
             accounting.spawn(ledger.run(end_ledger.clone()));
         }
+        // Told until the end.
+        let end_observer = CancellationToken::new();
+        helpers.spawn(observer.run(end_observer.clone()));
         // Written until the last relay is in Redis.
         let end_marks = CancellationToken::new();
         let store = marks.store.clone();
@@ -302,6 +331,7 @@ impl Run {
         }
         end_marks.cancel();
         while marking.join_next().await.is_some() {}
+        end_observer.cancel();
         while helpers.join_next().await.is_some() {}
         let kept = log.map_or(0, |log| log.open_relays());
         if kept > 0 {
@@ -322,15 +352,15 @@ async fn open_log(
     config: &RelayerConfig,
     listener: &TcpListener,
     drain: &Arc<Drain>,
-    registry: &Registry,
+    metrics: LogMetrics,
 ) -> Result<Option<Arc<RelayLog>>, RelayerError> {
     let Some(config) = config.relay_log.clone() else {
         tracing::info!("no relay_log.dir: relays that Redis does not have yet are lost if this process is killed");
         return Ok(None);
     };
     let folder = config.dir.display().to_string();
-    let (name, drain, registry) = (instance_name(listener), drain.clone(), registry.clone());
-    let opening = tokio::task::spawn_blocking(move || RelayLog::open(&config, &name, &drain, &registry));
+    let (name, drain) = (instance_name(listener), drain.clone());
+    let opening = tokio::task::spawn_blocking(move || RelayLog::open(&config, &name, &drain, metrics));
     match opening.await.expect("opening the log does not panic") {
         Ok(log) => Ok(Some(Arc::new(log))),
         Err(source) => Err(RelayerError::RelayLog { folder, source }),

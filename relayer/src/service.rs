@@ -69,6 +69,11 @@ impl Service {
         others.find(|other| is_available(*other)).unwrap_or(kind)
     }
 
+    /// Its relays that are worked on.
+    pub fn load(&self) -> &Load {
+        &self.load
+    }
+
     /// The types that have one.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter().flatten()
@@ -158,6 +163,11 @@ impl Services {
                 });
             }
         }
+    }
+
+    /// Every service, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.by_id.values()
     }
 
     /// The service of an id from the wire.

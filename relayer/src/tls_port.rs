@@ -98,6 +98,11 @@ impl TlsPort {
     }
 }
 
+/// Whether the relay port could use these files.
+pub fn check_tls(files: &TlsConfig) -> Result<(), TlsError> {
+    TlsPort::load(files).map(drop)
+}
+
 fn read_both(files: &TlsConfig) -> Result<[Vec<u8>; 2], TlsError> {
     let read = |key, path: &Path| std::fs::read(path).map_err(|error| wrong(key, path, &error));
     Ok([read("cert_file", &files.cert_file)?, read("key_file", &files.key_file)?])

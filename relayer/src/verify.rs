@@ -162,7 +162,7 @@ pub(crate) struct Verifier {
 impl Verifier {
     pub fn new(chain: ChainClient, meter: Option<Arc<Meter>>, metrics: Metrics) -> Self {
         Self {
-            contexts: SessionContexts::new(chain, meter),
+            contexts: SessionContexts::new(chain, meter, metrics.published.clone()),
             rings: Arc::new(pocket_ring::Verifier::new(Limits::default())),
             metrics,
         }

@@ -1,6 +1,6 @@
 //! The writing side of a [`crate::RelayPublisher`].
 
-use std::{collections::HashMap, collections::VecDeque, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashMap, collections::VecDeque, sync::atomic::Ordering, time::Duration};
 
 use futures::future::join_all;
 use pocket_protocol::SupplierAddress;
@@ -8,7 +8,11 @@ use redis::{RedisResult, Value};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{PublishGuard, PublisherConfig, PublisherStats, Store, StoreError, link::Link, publisher::Queued};
+use crate::{
+    PublishGuard, PublisherConfig, Store, StoreError,
+    link::Link,
+    publisher::{Counts, Queued},
+};
 
 /// Pause after the first failed batch; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -19,16 +23,17 @@ pub(crate) async fn write_batches<G: PublishGuard>(
     store: Store,
     config: PublisherConfig,
     waiting: mpsc::UnboundedReceiver<Queued<G>>,
-    stats: Arc<PublisherStats>,
+    counts: Counts,
     cancel: CancellationToken,
 ) {
     let link = store.careful().link();
+    counts.metrics.queued(0, config.queue);
     let mut appender = Appender {
         store,
         link,
         config,
         waiting,
-        stats,
+        counts,
         held: VecDeque::new(),
         is_away: false,
         pause: FIRST_PAUSE,
@@ -42,7 +47,7 @@ struct Appender<G> {
     link: Link,
     config: PublisherConfig,
     waiting: mpsc::UnboundedReceiver<Queued<G>>,
-    stats: Arc<PublisherStats>,
+    counts: Counts,
     /// Tried in vain.
     held: VecDeque<Queued<G>>,
     /// Nothing at all was taken the last time: new relays wait for the next attempt.
@@ -91,7 +96,8 @@ impl<G: PublishGuard> Appender<G> {
         while let Ok(relay) = self.waiting.try_recv() {
             relays.push(relay.guard);
         }
-        self.stats.lost.fetch_add(relays.len() as u64, Ordering::Relaxed);
+        self.counts.stats.lost.fetch_add(relays.len() as u64, Ordering::Relaxed);
+        self.counts.metrics.lost(relays.len() as u64);
         if !relays.is_empty() {
             G::given_up(relays);
         }
@@ -103,6 +109,7 @@ impl<G: PublishGuard> Appender<G> {
         let groups = batches_of_one_server(batch, store.is_cluster());
         let written = groups.into_iter().map(|group| append(store, link, group));
         let (mut confirmed, mut failed) = (Vec::new(), None);
+        let metrics = &self.counts.metrics;
         for mut group in join_all(written).await {
             if let Some((supplier, replicas)) = group.replicas() {
                 let key = store.keys().stream(supplier.as_str());
@@ -111,6 +118,10 @@ impl<G: PublishGuard> Appender<G> {
                 }
             }
             failed = failed.or(group.failure);
+            for is_confirmed in [true, false] {
+                let relays = group.relays.iter().filter(|relay| relay.1 == is_confirmed);
+                metrics.tried(is_confirmed, relays.map(|(relay, _)| &relay.supplier));
+            }
             for (relay, is_confirmed) in group.relays {
                 if is_confirmed {
                     confirmed.push(relay);
@@ -121,14 +132,15 @@ impl<G: PublishGuard> Appender<G> {
         }
         self.is_away = confirmed.is_empty();
         if let Some(failure) = failed {
-            self.stats.retries.fetch_add(1, Ordering::Relaxed);
+            self.counts.stats.retries.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%failure, relays = self.held.len(), "cannot append mined relays, trying again");
             self.again_at = Instant::now() + self.pause;
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         } else {
             self.pause = FIRST_PAUSE;
         }
-        self.stats
+        self.counts
+            .stats
             .published
             .fetch_add(confirmed.len() as u64, Ordering::Relaxed);
         if !confirmed.is_empty() {
@@ -137,6 +149,9 @@ impl<G: PublishGuard> Appender<G> {
                 confirmed.into_iter().map(|relay| (relay.guard, relay.slot)).unzip();
             G::confirmed(guards);
         }
+        let free = self.counts.slots.available_permits();
+        let queue = self.config.queue;
+        self.counts.metrics.queued(queue.saturating_sub(free), queue);
     }
 }
 
@@ -176,10 +191,13 @@ async fn append<G>(store: &Store, link: &Link, relays: Vec<Queued<G>>) -> Writte
     policy.wait(&mut pipeline);
     // Each relay has an answer of its own: only those that were refused come again.
     pipeline.ignore_errors();
+    let began = std::time::Instant::now();
     let answers: RedisResult<Vec<RedisResult<Value>>> = pipeline.query_async(&mut link.clone()).await;
+    let answers = answers.map_err(StoreError::from);
+    store.metrics().called("append", began.elapsed(), &answers);
     let mut answers = match answers {
         Ok(answers) => answers.into_iter(),
-        Err(error) => return Written::none(relays, StoreError::from(error)),
+        Err(error) => return Written::none(relays, error),
     };
     let mut failure = None;
     let written: Vec<_> = relays

@@ -1,12 +1,13 @@
 use std::{
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use redis::{Cmd, FromRedisValue, Pipeline};
 
 use crate::{
-    Keys, Namespace, StoreError, address::Address, dedicated::Dedicated, link, link::Link, replicas::Replicas,
+    Keys, Namespace, RedisMetrics, StoreError, address::Address, dedicated::Dedicated, link, link::Link,
+    metrics::operation, replicas::Replicas,
 };
 
 /// Longer than a primary takes that stood still and was replaced, to learn of it.
@@ -50,6 +51,7 @@ pub struct Store {
     replicas: Arc<Replicas>,
     /// Another connection like the first, made when it is wanted.
     second: Arc<OnceLock<Link>>,
+    metrics: RedisMetrics,
 }
 
 impl std::fmt::Debug for Store {
@@ -65,6 +67,11 @@ impl Store {
     /// Prepares a connection. A Redis that is away is an error of the first call, not of this one;
     /// must be called inside a tokio runtime.
     pub fn new(config: StoreConfig) -> Result<Self, StoreError> {
+        Self::with_metrics(config, RedisMetrics::default())
+    }
+
+    /// The same, and counts what is asked of Redis.
+    pub fn with_metrics(config: StoreConfig, metrics: RedisMetrics) -> Result<Self, StoreError> {
         let address = Address::parse(&config.url)?;
         let keys = Keys::new(config.namespace);
         Ok(Self {
@@ -73,6 +80,7 @@ impl Store {
             replicas: Arc::new(Replicas::of(&address, config.wait_replicas, config.alone_for)),
             second: Arc::default(),
             address,
+            metrics,
         })
     }
 
@@ -104,12 +112,14 @@ impl Store {
 
     /// Sends one command.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        Ok(command.query_async(&mut self.link.clone()).await?)
+        self.counted(operation(command), command.query_async(&mut self.link.clone()))
+            .await
     }
 
     /// Sends a pipeline: one round trip. All its keys must have one hash tag.
     pub(crate) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
-        Ok(pipeline.query_async(&mut self.link.clone()).await?)
+        self.counted("pipeline", pipeline.query_async(&mut self.link.clone()))
+            .await
     }
 
     /// Runs a script. All its keys must have one hash tag.
@@ -117,7 +127,33 @@ impl Store {
         &self,
         script: &redis::ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        Ok(script.invoke_async(&mut self.link.clone()).await?)
+        self.script_as("script", script).await
+    }
+
+    /// The same, counted under its own name.
+    pub(crate) async fn script_as<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        script: &redis::ScriptInvocation<'_>,
+    ) -> Result<T, StoreError> {
+        self.counted(name, script.invoke_async(&mut self.link.clone())).await
+    }
+
+    /// Waits for an answer, and counts it.
+    async fn counted<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = redis::RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let answer = call.await.map_err(StoreError::from);
+        self.metrics.called(operation, began.elapsed(), &answer);
+        answer
+    }
+
+    /// What calls are counted with.
+    pub(crate) fn metrics(&self) -> &RedisMetrics {
+        &self.metrics
     }
 
     /// A connection of its own, for calls that block for at most `block`.
@@ -161,6 +197,11 @@ impl Store {
     /// The shared connection.
     pub(crate) fn link(&self) -> Link {
         self.link.clone()
+    }
+
+    /// Where Redis is.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Whether keys are spread over several servers.

@@ -1,6 +1,10 @@
+mod patterns;
+
 use std::borrow::Cow;
 
 use pocket_protocol::{Height, SessionId, SupplierAddress};
+
+pub use patterns::CacheKind;
 
 /// The prefixes of all keys, as the `redis.namespace` section of both configs names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +163,11 @@ impl Keys {
         )
     }
 
+    /// What is written to learn whether one may. Ours alone.
+    pub fn trial(&self, name: &str) -> String {
+        format!("{}:trial:{name}", self.namespace.base)
+    }
+
     /// Set of the relayers that write watermarks. Ours alone.
     pub fn watermark_index(&self) -> String {
         self.fleet("relayer", "watermarks")
@@ -205,6 +214,17 @@ impl Keys {
             "{}:{}:cache:service_factor:invalidate",
             self.namespace.base, self.namespace.events
         )
+    }
+
+    /// The shared module's live parameters, protobuf, for relayers of the Go peer.
+    pub fn shared_params(&self) -> String {
+        format!("{}:{}:shared_params", self.namespace.base, self.namespace.cache)
+    }
+
+    /// Channel on which they are told to read them anew.
+    pub fn shared_params_updates(&self) -> String {
+        let (base, events) = (&self.namespace.base, &self.namespace.events);
+        format!("{base}:{events}:cache:shared_params:invalidate")
     }
 
     /// Mark of a simulated relay that was seen, by the hex SHA-256 of its signature.
@@ -274,6 +294,8 @@ mod tests {
             keys.service_factor_updates(),
             "ha:events:cache:service_factor:invalidate"
         );
+        assert_eq!(keys.shared_params(), "ha:cache:shared_params");
+        assert_eq!(keys.shared_params_updates(), "ha:events:cache:shared_params:invalidate");
         assert_eq!(keys.simulated("ab"), "ha:sim:replay:ab");
     }
 

@@ -175,8 +175,13 @@ impl Primary {
 
 /// A connection to the primary of a single server or of sentinels; one answer may take `longest`.
 pub(crate) async fn connect(address: &Address, longest: Duration) -> RedisResult<MultiplexedConnection> {
+    connect_to(primary_address(address).await?, longest).await
+}
+
+/// Where the primary of a single server or of sentinels is now.
+pub(crate) async fn primary_address(address: &Address) -> RedisResult<ConnectionInfo> {
     match address {
-        Address::Single(server) => connect_to(server.clone(), longest).await,
+        Address::Single(server) => Ok(server.clone()),
         Address::Sentinel {
             sentinels,
             name,
@@ -191,7 +196,7 @@ pub(crate) async fn connect(address: &Address, longest: Duration) -> RedisResult
             let mut asked = Sentinel::build(sentinels.clone())?;
             let found = timeout(CONNECT_TIMEOUT, asked.async_master_for(name, Some(&node)));
             let found = found.await.map_err(late)??;
-            connect_to(found.get_connection_info().clone(), longest).await
+            Ok(found.get_connection_info().clone())
         }
         Address::Cluster(_) => Err((ErrorKind::Client, "a Cluster has more than one primary").into()),
     }

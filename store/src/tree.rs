@@ -130,7 +130,7 @@ impl Store {
         for (digest, node) in &changes.set {
             call.arg(hex::encode(digest)).arg(&node[..]);
         }
-        fenced(self.script(&call).await?)
+        fenced(self.script_as("write_nodes", &call).await?)
     }
 
     /// Removes a tree that nobody needs any more: settled, or never to be claimed.
@@ -151,7 +151,7 @@ impl Store {
         call.key(keys.tree_live_root(supplier, session))
             .key(keys.tree_stats(supplier, session));
         call.arg(lease.token());
-        fenced(self.script(&call).await?)
+        fenced(self.script_as("delete_tree", &call).await?)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Sending: gas, signature, sequence, broadcast.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pocket_keys::{KeySet, SigningKey};
@@ -10,7 +11,7 @@ use pocket_query::{ChainClient, NodeStatus, RetryPolicy};
 use prost_types::{Any, Timestamp};
 
 use crate::account::{Account, Accounts, Known, expected_sequence};
-use crate::{Document, Mode, Parts, TxConfig, TxError, Validity, gas, tx_hash};
+use crate::{Document, Mode, Parts, TxConfig, TxError, TxMetrics, Validity, gas, tx_hash};
 
 /// How often a transaction is built anew when the node expects another sequence.
 const ATTEMPTS: u32 = 4;
@@ -47,6 +48,9 @@ struct Inner {
     keys: KeySet,
     config: TxConfig,
     accounts: Accounts,
+    /// The newest block that has a transaction of ours.
+    included: AtomicI64,
+    metrics: TxMetrics,
 }
 
 /// Why an attempt did not end in an accepted transaction.
@@ -65,11 +69,18 @@ impl From<TxError> for Obstacle {
 impl TxSender {
     /// Knows nothing of any account until the first transaction.
     pub fn new(chain: ChainClient, keys: KeySet, config: TxConfig) -> Self {
+        Self::with_metrics(chain, keys, config, TxMetrics::default())
+    }
+
+    /// The same, and counts what is sent.
+    pub fn with_metrics(chain: ChainClient, keys: KeySet, config: TxConfig, metrics: TxMetrics) -> Self {
         Self(Arc::new(Inner {
             chain,
             keys,
             config,
             accounts: Accounts::default(),
+            included: AtomicI64::new(0),
+            metrics,
         }))
     }
 
@@ -77,9 +88,26 @@ impl TxSender {
         &self.0.chain
     }
 
+    /// A block has a transaction of ours: sequences are read from its state or a later one.
+    pub(crate) fn note_included(&self, height: Height) {
+        self.0.included.fetch_max(height.0, Ordering::AcqRel);
+    }
+
+    fn included(&self) -> Height {
+        Height(self.0.included.load(Ordering::Acquire))
+    }
+
     /// Sends messages of one signer in one transaction, which no block after `timeout` may include (0: any
     /// block). Returns when a mempool has it; whether a block has it, [`inclusion`](Self::inclusion) tells.
     pub async fn send(&self, signer: &SupplierAddress, messages: &[Any], timeout: Height) -> Result<Sent, TxError> {
+        let began = Instant::now();
+        let sent = self.send_in_turn(signer, messages, timeout).await;
+        self.0.metrics.sent(signer, messages, began.elapsed(), &sent);
+        sent
+    }
+
+    /// One transaction of a signer after the other.
+    async fn send_in_turn(&self, signer: &SupplierAddress, messages: &[Any], timeout: Height) -> Result<Sent, TxError> {
         let key = self.0.keys.get(signer).ok_or_else(|| TxError::NoKey(signer.clone()))?;
         let account = self.0.accounts.of(signer);
         // An asynchronous lock, held until the mempool has the transaction: the next sequence is only
@@ -119,7 +147,7 @@ impl TxSender {
             return Err(TxError::Expired(text).into());
         }
         let known = account
-            .read(&self.0.chain, key.address())
+            .read(&self.0.chain, key.address(), self.included())
             .await
             .map_err(TxError::from)?;
         let public_key = key.public_key();
@@ -204,7 +232,10 @@ impl TxSender {
         let mut lost = 0;
         loop {
             let answer = match self.0.chain.broadcast(tx.clone()).await {
-                Ok(answer) => answer,
+                Ok(answer) => {
+                    lost += answer.unanswered;
+                    answer
+                }
                 Err(error) if error.is_transient() && lost + 1 < OFFERS.attempts => {
                     lost += 1;
                     tracing::warn!(%error, lost, "a broadcast's answer was lost");

@@ -3,10 +3,12 @@
 mod announcing;
 mod damage;
 mod draining;
+mod inherited;
 mod interrupted;
 mod mining;
 mod restart;
 mod sharing;
+mod telling;
 mod trouble;
 mod watching;
 mod world;

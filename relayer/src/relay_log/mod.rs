@@ -27,7 +27,7 @@ use prost::Message as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::metrics::LogMetrics;
+pub(crate) use self::metrics::LogMetrics;
 pub(crate) use self::replay::Replay;
 use self::segments::{Place, Segments};
 use crate::drain::{Drain, InFlight};
@@ -87,12 +87,8 @@ pub(crate) struct Unlogged {
 impl RelayLog {
     /// Opens the log and takes up what an earlier process left: their sessions stay open in `drain`. `name` is for a
     /// relayer that never was here before. Blocks while it reads all of it.
-    pub fn open(
-        config: &RelayLogConfig,
-        name: &str,
-        drain: &Arc<Drain>,
-        registry: &prometheus::Registry,
-    ) -> io::Result<Self> {
+    pub fn open(config: &RelayLogConfig, name: &str, drain: &Arc<Drain>, metrics: LogMetrics) -> io::Result<Self> {
+        metrics.most_bytes.set(config.max_bytes as i64);
         let folder = &config.dir;
         fs::create_dir_all(folder)?;
         let lock = File::create(folder.join(LOCK_FILE))?;
@@ -133,7 +129,7 @@ impl RelayLog {
             name,
             waiting: Notify::new(),
             empty: Notify::new(),
-            metrics: LogMetrics::register(registry).map_err(io::Error::other)?,
+            metrics,
             state: Mutex::new(state),
             _lock: lock,
         };
@@ -240,6 +236,11 @@ impl RelayLog {
         }
         state.quiet_since = (state.segments.open_relays() > 0).then(Instant::now);
         self.measure(&state);
+    }
+
+    /// Bytes on disk, and how many there may be.
+    pub fn size(&self) -> (u64, u64) {
+        (self.state.lock().segments.bytes(), self.max_bytes)
     }
 
     /// Relays that Redis may not have.

@@ -260,9 +260,19 @@ impl World {
 
     /// Listens on the channel of blocks.
     pub async fn told_blocks(&self) -> redis::aio::PubSub {
+        self.listen(&self.store.keys().blocks()).await
+    }
+
+    /// What Redis has at a key.
+    pub async fn value(&self, key: &str) -> Bytes {
+        self.raw(redis::cmd("GET").arg(key)).await
+    }
+
+    /// Listens on a channel.
+    pub async fn listen(&self, channel: &str) -> redis::aio::PubSub {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.redis_port)).unwrap();
         let mut told = client.get_async_pubsub().await.unwrap();
-        told.subscribe(self.store.keys().blocks()).await.unwrap();
+        told.subscribe(channel).await.unwrap();
         told
     }
 

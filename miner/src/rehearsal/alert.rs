@@ -4,7 +4,7 @@ use pocket_smst::{ClosestProof, Digest};
 use pocket_store::SessionRecord;
 use sha2::{Digest as _, Sha256};
 
-use super::{Fault, Rehearsal, Verdict};
+use super::{Fault, Verdict};
 use crate::Deps;
 
 /// Most bytes of a relay that an alert shows; its hash finds the rest.
@@ -20,10 +20,10 @@ pub(super) struct Subject<'a> {
     pub opened: Option<&'a ClosestProof>,
 }
 
-impl Rehearsal {
+impl Subject<'_> {
     /// Counts and logs; gives the fault, if there is one.
-    pub(super) fn tell(&self, deps: &Deps, subject: &Subject<'_>, verdict: Verdict) -> Option<Fault> {
-        let (series, record, phase) = (&deps.metrics.rehearsal, subject.record, subject.phase);
+    pub(super) fn tell(&self, deps: &Deps, verdict: Verdict) -> Option<Fault> {
+        let (series, record, phase) = (&deps.metrics.rehearsal, self.record, self.phase);
         match verdict {
             Verdict::Passed => {
                 series.rehearsed(record, phase, "passed");
@@ -37,37 +37,37 @@ impl Rehearsal {
             Verdict::Failed(fault) => {
                 series.rehearsed(record, phase, "failed");
                 series.broken(record, phase, fault.rule);
-                self.alert(deps, subject, &fault);
+                alert(deps, self, &fault);
                 Some(fault)
             }
         }
     }
+}
 
-    fn alert(&self, deps: &Deps, subject: &Subject<'_>, fault: &Fault) {
-        let Subject { record, root, .. } = subject;
-        let leaf = subject.opened.map(Leaf::of).unwrap_or_default();
-        tracing::error!(
-            session = %record.session,
-            supplier = %record.supplier,
-            service = %record.service,
-            application = %record.application,
-            start = record.start.0,
-            end = record.end.0,
-            height = deps.feed.height().0,
-            phase = subject.phase,
-            rule = fault.rule,
-            fault = fault.text,
-            root = %root,
-            relays = root.count(),
-            compute_units = root.sum(),
-            path = leaf.target,
-            leaf = leaf.path,
-            relay_hash = leaf.relay_hash,
-            relay_length = leaf.relay_length,
-            relay = leaf.relay,
-            "the chain would not take this claim or proof: relay-miner audit tells more"
-        );
-    }
+fn alert(deps: &Deps, subject: &Subject<'_>, fault: &Fault) {
+    let Subject { record, root, .. } = subject;
+    let leaf = subject.opened.map(Leaf::of).unwrap_or_default();
+    tracing::error!(
+        session = %record.session,
+        supplier = %record.supplier,
+        service = %record.service,
+        application = %record.application,
+        start = record.start.0,
+        end = record.end.0,
+        height = deps.feed.height().0,
+        phase = subject.phase,
+        rule = fault.rule,
+        fault = fault.text,
+        root = %root,
+        relays = root.count(),
+        compute_units = root.sum(),
+        path = leaf.target,
+        leaf = leaf.path,
+        relay_hash = leaf.relay_hash,
+        relay_length = leaf.relay_length,
+        relay = leaf.relay,
+        "the chain would not take this claim or proof: relay-miner audit tells more"
+    );
 }
 
 /// A leaf as an alert shows it, all in hex.

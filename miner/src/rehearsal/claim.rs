@@ -42,7 +42,7 @@ impl Rehearsal {
             Ok(facts) => self.try_claim(deps, due, message, &facts, &mut opened).await?,
             Err(error) => Verdict::Unknown(error.to_string()),
         };
-        match self.tell(deps, &subject(due, opened.as_ref()), verdict) {
+        match subject(due, opened.as_ref()).tell(deps, verdict) {
             Some(fault) if self.enforces() => Err(hold_back(deps, due, &fault).into()),
             _ => Ok(()),
         }
@@ -66,7 +66,7 @@ impl Rehearsal {
         }
         // Whatever the mode is: the chain would take the claim, and slash the supplier for the proof.
         let lost = Fault::tree("not one leaf of the tree is left");
-        self.tell(deps, &subject(due, None), Verdict::Failed(lost.clone()));
+        subject(due, None).tell(deps, Verdict::Failed(lost.clone()));
         hold_back(deps, due, &lost)
     }
 

@@ -33,7 +33,7 @@ impl Rehearsal {
             root: claim.root_hash.as_ref().try_into().unwrap_or(due.root),
             opened: opened.as_ref(),
         };
-        let Some(fault) = self.tell(deps, &subject, verdict).filter(|_| self.enforces()) else {
+        let Some(fault) = subject.tell(deps, verdict).filter(|_| self.enforces()) else {
             return Ok(());
         };
         let height = deps.feed.height();
@@ -55,7 +55,7 @@ impl Rehearsal {
             root: due.root,
             opened: None,
         };
-        self.tell(deps, &subject, Verdict::Failed(Fault::tree(reason)));
+        subject.tell(deps, Verdict::Failed(Fault::tree(reason)));
     }
 
     async fn try_proof(

@@ -26,7 +26,7 @@ use crate::redis_server::RedisKind;
 use crate::traffic::Traffic;
 use crate::verdict::Audit;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// Between two looks at the chain.
 const LOOK: Duration = Duration::from_secs(2);
 /// A dead miner's lease runs out after this, as by default.
@@ -156,7 +156,9 @@ impl Soak {
             struck.push(done??);
         }
         self.say(minute, &struck.join("; "), tell);
-        struck.iter().for_each(|what| self.report.struck(what));
+        for what in &struck {
+            self.report.struck(what);
+        }
         Ok(())
     }
 

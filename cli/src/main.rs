@@ -2,7 +2,11 @@
 
 mod commands;
 mod explain;
+mod harden;
+mod keys;
 mod parts;
+mod prompt;
+mod reload;
 mod signals;
 
 use std::process::ExitCode;
@@ -42,6 +46,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Err(error) = harden::keep_memory_private() {
+        eprintln!("warning: a crash may write keys to disk: {error}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,14 +1,12 @@
 //! What both halves need, made from their configurations.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use pocket_config::{
-    Environment, KeyringBackend, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig,
-    RedisConfig, ServerConfig,
+    Environment, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig, RedisConfig, ServerConfig,
 };
-use pocket_keys::{KeySet, KeyringSource, Sources};
+use pocket_keys::Loaded;
 use pocket_observability::prometheus::Registry;
 use pocket_observability::{LogGuard, LogSettings, ProbeServer, Readiness, start_logs};
 use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
@@ -17,12 +15,11 @@ use tokio::net::lookup_host;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Password of a keyring of the backend `file`.
-const KEYRING_PASSWORD: &str = "KEYRING_PASSWORD";
+use crate::keys::KeySource;
 
 /// What both halves work with.
 pub struct Parts {
-    pub keys: KeySet,
+    pub keys: Loaded,
     pub store: Store,
     pub chain: ChainClient,
     pub feed: BlockFeed,
@@ -33,8 +30,13 @@ pub struct Parts {
 
 impl Parts {
     /// Loads keys, and connects to Redis and the chain; both may be away still.
-    pub async fn gather(keys: &KeysConfig, redis: &RedisConfig, node: &PocketNodeConfig) -> anyhow::Result<Self> {
-        let (keys, store, chain) = (load_keys(keys).await?, store(redis).await?, chain(node).await?);
+    pub async fn gather(
+        source: &mut KeySource,
+        keys: &KeysConfig,
+        redis: &RedisConfig,
+        node: &PocketNodeConfig,
+    ) -> anyhow::Result<Self> {
+        let (keys, store, chain) = (source.load_some(keys).await?, store(redis).await?, chain(node).await?);
         let end_feed = CancellationToken::new();
         let (feed, following) = BlockFeed::start(chain.clone(), end_feed.clone());
         Ok(Self {
@@ -91,8 +93,8 @@ pub fn environment(redis_url: Option<&str>) -> Environment {
     }
 }
 
-/// Starts logging as configured.
-pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
+/// What is logged, as configured; the environment's `RUST_LOG` goes first.
+pub fn log_level(config: &LoggingConfig) -> String {
     let level = match config.level {
         LogLevel::Trace => "trace",
         LogLevel::Debug => "debug",
@@ -100,9 +102,14 @@ pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",
     };
+    // Libraries tell of every frame at the lower levels.
+    std::env::var("RUST_LOG").unwrap_or_else(|_| format!("{level},hyper=info,h2=info,rustls=info"))
+}
+
+/// Starts logging as configured.
+pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
     let settings = LogSettings {
-        // Libraries tell of every frame at the lower levels.
-        level: std::env::var("RUST_LOG").unwrap_or_else(|_| format!("{level},hyper=info,h2=info,rustls=info")),
+        level: log_level(config),
         format: match config.format {
             LogFormat::Json => pocket_observability::LogFormat::Json,
             LogFormat::Text => pocket_observability::LogFormat::Text,
@@ -161,50 +168,4 @@ async fn store(config: &RedisConfig) -> anyhow::Result<Store> {
         Err(error) => return Err(error).context("Redis refuses us: look at the user and password in redis.url"),
     }
     Ok(store)
-}
-
-/// The operators' keys; files that cannot be read are an error when nothing could be.
-async fn load_keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
-    let sources = Sources {
-        keys_file: config.keys_file.clone(),
-        keys_dir: config.keys_dir.clone(),
-        keyring: config.keyring.as_ref().map(keyring).transpose()?,
-    };
-    let loaded = tokio::task::spawn_blocking(move || KeySet::load(&sources)).await?;
-    for error in &loaded.errors {
-        tracing::error!(%error, "a key is not loaded");
-    }
-    if loaded.keys.is_empty() {
-        let reasons: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-        bail!("no operator key could be loaded\n  {}", reasons.join("\n  "));
-    }
-    for supplier in loaded.keys.addresses() {
-        tracing::info!(%supplier, "operator key loaded");
-    }
-    Ok(loaded.keys)
-}
-
-fn keyring(config: &pocket_config::KeyringConfig) -> anyhow::Result<KeyringSource> {
-    let backend = match config.backend {
-        KeyringBackend::Test => pocket_keys::KeyringBackend::Test,
-        KeyringBackend::File => pocket_keys::KeyringBackend::File,
-        KeyringBackend::Os | KeyringBackend::Memory => {
-            bail!("keys.keyring.backend: os and memory are not supported; use file or test, or keys.keys_file")
-        }
-    };
-    let folder = match &config.dir {
-        Some(folder) => folder.clone(),
-        None => PathBuf::from(std::env::var("HOME").context("keys.keyring.dir: set it, or set HOME")?)
-            .join(format!(".{}", config.app_name)),
-    };
-    let password = std::env::var(KEYRING_PASSWORD).ok().map(Into::into);
-    if password.is_none() && config.backend == KeyringBackend::File {
-        bail!("keys.keyring: the backend file has a password; give it in the environment variable {KEYRING_PASSWORD}");
-    }
-    Ok(KeyringSource {
-        backend,
-        folder,
-        password,
-        names: config.key_names.clone(),
-    })
 }

@@ -26,7 +26,9 @@ mod gas_price;
 mod load;
 mod miner;
 mod reader;
+mod referred;
 mod relayer;
+mod reload;
 mod secret;
 mod shared;
 mod suggest;
@@ -40,6 +42,7 @@ pub use miner::{
     BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, SupplierClaimingConfig, SupplierEntry,
     TransactionConfig, WorkerPoolsConfig,
 };
+pub use referred::files_named;
 pub use relayer::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,
     FailBehavior, HandshakeSignature, HeaderName, HealthCheckKind, HttpTransportConfig, InboundConfig, OutlierEjection,

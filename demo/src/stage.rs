@@ -98,7 +98,7 @@ impl Stage {
             chain: chain.clone(),
             feed: feed.clone(),
             store: store.clone(),
-            keys: world.suppliers.clone(),
+            keys: world.suppliers.clone().into(),
             tx: TxSender::new(chain.clone(), world.suppliers.clone(), TxConfig::default()),
             metrics: pocket_miner::Metrics::register(&metrics)?,
         };
@@ -106,7 +106,7 @@ impl Stage {
             chain: chain.clone(),
             feed: feed.clone(),
             store: store.clone(),
-            keys: world.suppliers.clone(),
+            keys: world.suppliers.clone().into(),
             registry: metrics,
             publisher: PublisherConfig::default(),
         };

@@ -8,6 +8,7 @@
 
 mod announce;
 mod claim;
+mod control;
 mod draining;
 mod error;
 mod intake;
@@ -19,6 +20,7 @@ mod proof;
 mod reader;
 mod registry;
 mod repair;
+mod retiring;
 mod seal;
 mod session;
 mod settlement;
@@ -31,7 +33,7 @@ mod worker;
 use std::time::Duration;
 
 use pocket_config::MinerConfig;
-use pocket_keys::KeySet;
+use pocket_keys::LiveKeys;
 use pocket_query::{BlockFeed, ChainClient};
 use pocket_store::{ServiceFactors, Store};
 use pocket_tx::TxSender;
@@ -39,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
+pub use control::MinerControl;
 pub use metrics::Metrics;
 pub use watch::WatchSettings;
 
@@ -51,8 +54,8 @@ pub struct Deps {
     pub feed: BlockFeed,
     /// Redis.
     pub store: Store,
-    /// Keys of the suppliers that may be worked here.
-    pub keys: KeySet,
+    /// Keys of the suppliers that may be worked here, as they are now.
+    pub keys: LiveKeys,
     /// The chain, to write to.
     pub tx: TxSender,
     /// What is counted.
@@ -116,18 +119,22 @@ impl Settings {
             tree_bytes: 32 << 20,
             claims_a_transaction: batches(config.transaction.disable_claim_batching, 50),
             proofs_a_transaction: batches(config.transaction.disable_proof_batching, 20),
-            service_factors: ServiceFactors {
-                default: config.default_service_factor,
-                by_service: config
-                    .service_factors
-                    .iter()
-                    .map(|(service, factor)| (service.as_str().to_owned(), *factor))
-                    .collect(),
-            },
+            service_factors: service_factors(config),
             service_factors_ttl: config.cache_ttl,
             refused: Refused::default(),
             watch: WatchSettings::of(config),
         }
+    }
+}
+
+/// The part of an application's stake that a session may use, as a configuration says.
+pub fn service_factors(config: &MinerConfig) -> ServiceFactors {
+    let by_service = config.service_factors.iter();
+    ServiceFactors {
+        default: config.default_service_factor,
+        by_service: by_service
+            .map(|(service, factor)| (service.as_str().to_owned(), *factor))
+            .collect(),
     }
 }
 
@@ -136,19 +143,28 @@ impl Settings {
 #[derive(Debug)]
 pub struct Miner {
     task: AbortOnDropHandle<()>,
+    control: MinerControl,
 }
 
 impl Miner {
     /// Starts working, until `cancel`. Redis and the chain may be away: it waits for them.
     pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
+        let control = MinerControl::new(&settings, &deps);
+        let (factors, keys) = control.subscribe();
         let work = async move {
-            let announcing = announce::run(settings.clone(), deps.clone(), cancel.clone());
+            let announcing = announce::run(settings.clone(), deps.clone(), factors, cancel.clone());
             let watching = watch::run(settings.watch.clone(), deps.clone(), cancel.clone());
-            tokio::join!(announcing, watching, ownership::run(settings, deps, cancel));
+            tokio::join!(announcing, watching, ownership::run(settings, deps, keys, cancel));
         };
         Self {
+            control,
             task: AbortOnDropHandle::new(tokio::spawn(work.instrument(tracing::trace_span!("miner")))),
         }
+    }
+
+    /// What it can be told while it works.
+    pub fn control(&self) -> MinerControl {
+        self.control.clone()
     }
 
     /// Waits until all work is handed over, after the cancellation.

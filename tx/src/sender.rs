@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pocket_keys::{KeySet, SigningKey};
+use pocket_keys::{KeySet, LiveKeys, SigningKey};
 use pocket_protocol::{Height, SupplierAddress, Upokt};
 use pocket_query::{ChainClient, NodeStatus, RetryPolicy};
 use prost_types::{Any, Timestamp};
@@ -44,7 +44,7 @@ pub struct TxSender(Arc<Inner>);
 
 struct Inner {
     chain: ChainClient,
-    keys: KeySet,
+    keys: LiveKeys,
     config: TxConfig,
     accounts: Accounts,
 }
@@ -67,10 +67,15 @@ impl TxSender {
     pub fn new(chain: ChainClient, keys: KeySet, config: TxConfig) -> Self {
         Self(Arc::new(Inner {
             chain,
-            keys,
+            keys: keys.into(),
             config,
             accounts: Accounts::default(),
         }))
+    }
+
+    /// Signs with other keys from now on. A transaction that is under way is signed with the old one.
+    pub fn replace_keys(&self, keys: KeySet) {
+        self.0.keys.replace(keys);
     }
 
     pub(crate) fn chain(&self) -> &ChainClient {

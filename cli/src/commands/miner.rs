@@ -6,11 +6,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use pocket_config::MinerConfig;
 use pocket_miner::{Deps, Metrics, Miner, Refused, Settings};
+use pocket_observability::Reloads;
 use pocket_observability::prometheus::Registry;
 use pocket_tx::{GasPrice, TxConfig, TxSender};
 use tokio_util::sync::CancellationToken;
 
+use crate::keys::KeySource;
 use crate::parts::{self, Parts};
+use crate::reload::{Hangups, KeySeries, MinerHalf, Place, Reloader, Watched};
 use crate::signals;
 
 /// Claim and prove what relayers served: trees from streams, claims and proofs in their windows.
@@ -32,13 +35,21 @@ pub struct Arguments {
 
 /// Runs until a signal.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let environment = parts::environment(arguments.redis_url.as_deref());
-    let config = MinerConfig::load_with(&arguments.config, &environment)?;
-    let _logs = parts::logs(&config.logging)?;
+    let hangups = Hangups::catch()?;
+    let place = Place {
+        environment: parts::environment(arguments.redis_url.as_deref()),
+        path: arguments.config,
+    };
+    let mut watched = Watched::new(place.referred(None));
+    let config = MinerConfig::load_with(&place.path, &place.environment)?;
+    watched.follow(place.referred(Some(&config.keys)));
+    let logs = parts::logs(&config.logging)?;
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
 
-    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
+    let mut source = KeySource::default();
+    let parts = Parts::gather(&mut source, &config.keys, &config.redis, &config.pocket_node).await?;
+    let keys = parts.keys.keys.clone();
     let registry = Registry::new();
     let tx = TxConfig {
         gas_limit: config.transaction.gas_limit,
@@ -51,8 +62,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         chain: parts.chain.clone(),
         feed: parts.feed.clone(),
         store: parts.store.clone(),
-        keys: parts.keys.clone(),
-        tx: TxSender::new(parts.chain.clone(), parts.keys.clone(), tx),
+        keys: keys.clone().into(),
+        tx: TxSender::new(parts.chain.clone(), keys.clone(), tx),
         metrics: Metrics::register(&registry)?,
     };
     let name = arguments.consumer_name.or_else(|| config.redis.consumer_name.clone());
@@ -64,7 +75,18 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let miner = Miner::start(settings, deps, cancel.clone());
     tracing::info!(instance, "mining");
-    miner.stopped().await;
+    let reloader = Reloader {
+        half: MinerHalf(miner.control()),
+        reloads: Reloads::register(&registry)?,
+        series: KeySeries::register(&registry, &parts.keys)?,
+        logs: logs.control(),
+        place,
+        config,
+        keys,
+        source,
+        watched,
+    };
+    tokio::join!(miner.stopped(), reloader.run(hangups, cancel));
     parts.end(probes).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pocket_config::RelayerConfig;
+use pocket_observability::Reloads;
 use pocket_observability::prometheus::Registry;
 use pocket_relayer::{Deps, Relayer};
 use pocket_store::PublisherConfig;
 use tokio_util::sync::CancellationToken;
 
+use crate::keys::KeySource;
 use crate::parts::{self, Parts};
+use crate::reload::{Hangups, KeySeries, Place, RelayerHalf, Reloader, Watched};
 use crate::signals;
 
 /// Serve relays: verify, forward to the backend, sign, and pass mined relays on to miners.
@@ -28,19 +31,27 @@ pub struct Arguments {
 
 /// Runs until a signal.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let environment = parts::environment(arguments.redis_url.as_deref());
-    let config = RelayerConfig::load_with(&arguments.config, &environment)?;
-    let _logs = parts::logs(&config.logging)?;
+    let hangups = Hangups::catch()?;
+    let place = Place {
+        environment: parts::environment(arguments.redis_url.as_deref()),
+        path: arguments.config,
+    };
+    let mut watched = Watched::new(place.referred(None));
+    let config = RelayerConfig::load_with(&place.path, &place.environment)?;
+    watched.follow(place.referred(Some(&config.keys)));
+    let logs = parts::logs(&config.logging)?;
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
 
-    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node).await?;
+    let mut source = KeySource::default();
+    let parts = Parts::gather(&mut source, &config.keys, &config.redis, &config.pocket_node).await?;
+    let keys = parts.keys.keys.clone();
     let registry = Registry::new();
     let deps = Deps {
         chain: parts.chain.clone(),
         feed: parts.feed.clone(),
         store: parts.store.clone(),
-        keys: parts.keys.clone(),
+        keys: keys.clone().into(),
         registry: registry.clone(),
         publisher: PublisherConfig::default(),
     };
@@ -49,7 +60,18 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .probes(&[&config.metrics, &config.health_check], &registry, &cancel)
         .await?;
     tracing::info!(address = %relayer.local_addr(), services = config.services.len(), "serving relays");
-    relayer.join().await;
+    let reloader = Reloader {
+        half: RelayerHalf(relayer.control()),
+        reloads: Reloads::register(&registry)?,
+        series: KeySeries::register(&registry, &parts.keys)?,
+        logs: logs.control(),
+        place,
+        config,
+        keys,
+        source,
+        watched,
+    };
+    tokio::join!(relayer.join(), reloader.run(hangups, cancel));
     parts.end(probes).await?;
     Ok(ExitCode::SUCCESS)
 }

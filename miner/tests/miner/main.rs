@@ -5,6 +5,7 @@ mod damage;
 mod draining;
 mod interrupted;
 mod mining;
+mod reloading;
 mod restart;
 mod sharing;
 mod trouble;

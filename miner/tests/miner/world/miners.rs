@@ -73,7 +73,7 @@ impl World {
             chain,
             feed,
             store: Store::new(StoreConfig::at(format!("redis://127.0.0.1:{redis_port}"))).unwrap(),
-            keys,
+            keys: keys.into(),
             metrics: Metrics::register(&registry).unwrap(),
         };
         let settings = Settings {
@@ -129,6 +129,11 @@ impl RunningMiner {
     pub fn crash(self) {
         drop(self.miner);
         self.cancel.cancel();
+    }
+
+    /// What the miner can be told while it works.
+    pub fn control(&self) -> pocket_miner::MinerControl {
+        self.miner.control()
     }
 
     /// A gauge without labels.

@@ -65,11 +65,11 @@ bench: $(IAI_RUNNER) ## Measure: times, instruction counts, and a loopback load 
 	IAI_CALLGRIND_RUNNER=$(IAI_RUNNER) cargo bench --locked -p pocket-ring --bench ring_instructions
 	IAI_CALLGRIND_RUNNER=$(IAI_RUNNER) cargo bench --locked -p pocket-protocol --bench relay_hash_instructions
 	IAI_CALLGRIND_RUNNER=$(IAI_RUNNER) cargo bench --locked -p pocket-smst --bench smst_instructions
-	cargo bench --locked -p pocket-relayer --bench loopback
-	cargo bench --locked -p pocket-relayer --bench loopback -- 10000 8 500
-	cargo bench --locked -p pocket-relayer --bench websocket
-	cargo bench --locked -p pocket-relayer --bench streaming
-	cargo bench --locked -p pocket-relayer --bench grpc
+	cargo bench --locked -p pocket-relayer --bench relays -- loopback
+	cargo bench --locked -p pocket-relayer --bench relays -- loopback 10000 8 500
+	cargo bench --locked -p pocket-relayer --bench relays -- websocket
+	cargo bench --locked -p pocket-relayer --bench relays -- streaming
+	cargo bench --locked -p pocket-relayer --bench relays -- grpc
 
 .PHONY: load
 load: tools ## Hold ten thousand idle WebSockets open and report a relayer's memory (needs 20,000 open files)

@@ -16,6 +16,9 @@ use crate::worker::Worker;
 
 /// Sessions whose relays are taken in side by side.
 const SESSIONS_AT_ONCE: usize = 16;
+/// Relays whose hashing takes less than a millisecond, so that no other thread is woken for it. More of them are not
+/// hashed on a thread that others wait for.
+const HASHED_AT_ONCE: usize = 32;
 
 /// The relays of one session in a batch, with the entries they came in.
 #[derive(Default)]
@@ -105,12 +108,12 @@ impl Worker {
             }
             return Ok(session);
         }
-        let tree = if let Some(tree) = session.tree.take() {
-            tree
+        let mut held = if let Some(held) = session.tree.take() {
+            held
         } else {
             let (tree, live_root) = self.open_tree(&session.record).await?;
             session.live_root = live_root;
-            tree
+            self.settings.tree_memory.hold(tree)
         };
         let units = match session.units_per_relay {
             Some(units) => units,
@@ -122,19 +125,27 @@ impl Worker {
         session.units_per_relay = Some(units);
 
         let paths: Vec<Path> = relays.iter().map(|relay| Path::of_key(&relay.relay_hash)).collect();
-        let mut tree = self.prepare(&session.record, tree, &paths).await?;
-        let limit = self.settings.tree_bytes;
-        // Hashing a batch takes milliseconds: not on a thread that others wait for.
-        let hashing = tokio::task::spawn_blocking(move || {
+        let mut tree = self
+            .prepare(&session.record, std::mem::take(&mut held.tree), &paths)
+            .await?;
+        let limit = self.settings.tree_memory.share();
+        let few = relays.len() <= HASHED_AT_ONCE;
+        let hashing = move || {
             let inserted = tree.insert_batch(relays.iter().map(|relay| leaf(relay, units)));
             let changes = tree.commit();
             tree.shrink_to(limit);
             (tree, inserted, changes)
-        });
-        let (tree, inserted, changes) = hashing.await.expect("hashing does not panic");
+        };
+        let (tree, inserted, changes) = if few {
+            hashing()
+        } else {
+            let hashed = tokio::task::spawn_blocking(hashing).await;
+            hashed.expect("hashing does not panic")
+        };
         let inserted = inserted.map_err(|error| WorkError::tree(&id, error))?;
 
-        session.tree = Some(tree);
+        held.tree = tree;
+        session.tree = Some(held);
         session.record.relays = changes.root.count();
         session.record.compute_units = ComputeUnits(changes.root.sum());
         self.commit(&session, &changes, &entries).await?;

@@ -13,6 +13,7 @@ mod draining;
 mod error;
 mod intake;
 pub mod lifecycle;
+mod memory;
 mod metrics;
 mod ownership;
 mod patience;
@@ -42,6 +43,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 pub use control::MinerControl;
+pub use memory::TreeMemory;
 pub use metrics::Metrics;
 pub use watch::WatchSettings;
 
@@ -79,8 +81,8 @@ pub struct Settings {
     pub registry_interval: Duration,
     /// How long records of sessions that are over stay in Redis, in seconds.
     pub keep_seconds: u64,
-    /// Memory that one session's tree may hold between batches, in bytes.
-    pub tree_bytes: usize,
+    /// Memory for the trees of sessions that grow.
+    pub tree_memory: TreeMemory,
     /// Most claims in a transaction.
     pub claims_a_transaction: usize,
     /// Most proofs in a transaction.
@@ -104,6 +106,11 @@ pub struct Refused {
     pub proofs: bool,
 }
 
+/// Memory of all trees between batches, in bytes.
+const TREES_HOLD: usize = 256 << 20;
+/// Memory of one tree between batches, in bytes: the levels that every batch needs of a million leaves.
+const TREE_HOLDS: usize = 32 << 20;
+
 impl Settings {
     /// As a configuration says; `instance` names this process.
     pub fn of(config: &MinerConfig, instance: String) -> Self {
@@ -116,7 +123,7 @@ impl Settings {
             renew_interval: config.supplier_claiming.renew_interval,
             registry_interval: config.supplier_reconcile_interval.unwrap_or(Duration::MAX),
             keep_seconds: config.session_ttl.as_secs(),
-            tree_bytes: 32 << 20,
+            tree_memory: TreeMemory::new(TREES_HOLD, TREE_HOLDS),
             claims_a_transaction: batches(config.transaction.disable_claim_batching, 50),
             proofs_a_transaction: batches(config.transaction.disable_proof_batching, 20),
             service_factors: service_factors(config),

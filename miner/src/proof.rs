@@ -102,7 +102,7 @@ async fn decide(
         lease,
         supplier,
         session: &record.session,
-        tree_bytes: settings.tree_bytes,
+        tree_bytes: settings.tree_memory.share(),
         units: None,
     };
     match build(deps, record, &repair, root, path).await {

@@ -12,6 +12,8 @@ use crate::patience::{Outages, Patience};
 
 /// Between two looks for entries that a former owner read after it had lost the lease.
 const STRAYS_LOOK: Duration = Duration::from_secs(1);
+/// Wait after a read that found less than half a batch: relays that come in meanwhile share the next one's costs.
+const LINGER: Duration = Duration::from_millis(20);
 /// Former owners have long ended by then.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 
@@ -21,6 +23,8 @@ struct Reading {
     /// What others read and left is taken over first.
     pending: Option<Pending>,
     looked_at: Instant,
+    /// The last read found few new entries.
+    few: bool,
 }
 
 /// Reads a supplier's stream, ahead of what is taken in.
@@ -42,6 +46,7 @@ impl Reader {
             consumer,
             pending: Some(Pending::of(self.supplier.clone())),
             looked_at: Instant::now(),
+            few: false,
         };
         let mut patience = Patience::new();
         loop {
@@ -81,8 +86,13 @@ impl Reader {
                 return Ok(Vec::new());
             }
         }
+        if std::mem::take(&mut reading.few) {
+            tokio::time::sleep(LINGER).await;
+        }
         let suppliers = std::slice::from_ref(&self.supplier);
         let read = reading.consumer.read(suppliers, self.settings.batch).await?;
-        Ok(read.into_iter().flat_map(|(_, batch)| batch).collect())
+        let batch: Vec<Delivery> = read.into_iter().flat_map(|(_, batch)| batch).collect();
+        reading.few = !batch.is_empty() && batch.len() < self.settings.batch / 2;
+        Ok(batch)
     }
 }

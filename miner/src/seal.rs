@@ -35,15 +35,15 @@ impl Worker {
     async fn final_root(&mut self, id: &SessionId) -> Result<Option<Digest>, WorkError> {
         let tree = self.session_mut(id).tree.take();
         let record = self.sessions[id].record.clone();
-        let mut tree = if let Some(tree) = tree {
-            tree
+        let mut held = if let Some(held) = tree {
+            held
         } else {
             let (tree, live_root) = self.open_tree(&record).await?;
             self.session_mut(id).live_root = live_root;
-            tree
+            self.settings.tree_memory.hold(tree)
         };
-        let root = tree.root();
-        self.session_mut(id).tree = Some(tree);
+        let root = held.tree.root();
+        self.session_mut(id).tree = Some(held);
         if root.is_empty() {
             return Ok(Some(root));
         }
@@ -61,7 +61,7 @@ impl Worker {
         tracing::error!(session = %id, sum = root.sum(), relays = root.count(), units, "relays of another weight");
         let mut tree = self.repair(&record, None, Some(units)).await?;
         let root = tree.root();
-        self.session_mut(id).tree = Some(tree);
+        self.session_mut(id).tree = Some(self.settings.tree_memory.hold(tree));
         Ok(Some(root))
     }
 }

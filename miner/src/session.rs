@@ -2,9 +2,11 @@ use std::time::Duration;
 
 use pocket_proto::pocket::ha::MinedRelayMessage;
 use pocket_protocol::{AppAddress, Height, ServiceId, SessionId, SupplierAddress, Windows};
-use pocket_smst::{Digest, Tree};
+use pocket_smst::Digest;
 use pocket_store::{SessionRecord, SessionState};
 use tokio::time::Instant;
+
+use crate::memory::HeldTree;
 
 /// Between two attempts at the same height.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -16,7 +18,7 @@ pub(crate) struct Session {
     /// Known once the session's end is committed: only then its parameters are fixed.
     pub windows: Option<Windows>,
     /// In memory as far as it is needed; `None` until the first relay after a start.
-    pub tree: Option<Tree>,
+    pub tree: Option<HeldTree>,
     /// The live root that Redis has as far as we know: what the next commit follows.
     pub live_root: Option<Digest>,
     /// Compute units of each of its relays, fixed at the session's start.

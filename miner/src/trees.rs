@@ -64,7 +64,7 @@ impl Worker {
             lease: &self.lease,
             supplier: &self.supplier,
             session: &record.session,
-            tree_bytes: self.settings.tree_bytes,
+            tree_bytes: self.settings.tree_memory.share(),
             units,
         };
         let mut patience = Patience::new();

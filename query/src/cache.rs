@@ -1,10 +1,12 @@
 //! Bounded caches that ask once for all who wait.
 
-use std::hash::Hash;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use moka::future::Cache as Entries;
+use pocket_protocol::Height;
 
 use crate::QueryError;
 
@@ -22,16 +24,31 @@ const REFUSAL_HOLDS: Duration = Duration::from_secs(2);
 /// A live answer is served this long while the node does not answer.
 const STALE_HOLDS: Duration = Duration::from_mins(30);
 
+/// What fixes an answer of the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    /// The only answer of its kind.
+    One,
+    At(Height),
+    Of(String),
+    OfAt(String, Height),
+    OfIn(String, String, Height),
+}
+
+/// An answer of any kind. With one type for all, the code of the caches is there once: by kind, it is a third of the
+/// program.
+type Any = Arc<dyn std::any::Any + Send + Sync>;
+
 #[derive(Clone)]
-struct Entry<V> {
-    answer: Result<V, QueryError>,
+struct Entry {
+    answer: Result<Any, QueryError>,
     hold: Hold,
 }
 
 struct ByEntry;
 
-impl<K, V> moka::Expiry<K, Entry<V>> for ByEntry {
-    fn expire_after_create(&self, _key: &K, entry: &Entry<V>, _created: Instant) -> Option<Duration> {
+impl moka::Expiry<Key, Entry> for ByEntry {
+    fn expire_after_create(&self, _key: &Key, entry: &Entry, _created: Instant) -> Option<Duration> {
         match entry.hold {
             Hold::Forever => None,
             Hold::For(time) => Some(time),
@@ -40,19 +57,59 @@ impl<K, V> moka::Expiry<K, Entry<V>> for ByEntry {
 }
 
 /// Answers to one kind of question. Those who ask the same thing at the same time share one query.
-pub(crate) struct Cache<K, V> {
-    entries: Entries<K, Entry<V>>,
-    /// The last live answers, for when the node does not answer.
-    last: Entries<K, V>,
+pub(crate) struct Cache<V> {
+    answers: Answers,
+    kind: PhantomData<V>,
 }
 
-impl<K, V> Cache<K, V>
-where
-    K: Clone + Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
+impl<V: Clone + Send + Sync + 'static> Cache<V> {
     /// Holds at most `capacity` answers.
     pub(crate) fn new(capacity: u64) -> Self {
+        Self {
+            answers: Answers::new(capacity),
+            kind: PhantomData,
+        }
+    }
+
+    /// The kept answer, or the one that `ask` brings. Refusals are kept briefly; [`QueryError::Unavailable`]
+    /// is not kept, and an older live answer is served instead if there is one.
+    pub(crate) async fn get<F>(&self, key: Key, ask: impl FnOnce() -> F) -> Result<V, QueryError>
+    where
+        F: Future<Output = Result<(V, Hold), QueryError>> + Send,
+    {
+        let answer = if let Some(entry) = self.answers.entries.get(&key).await {
+            entry.answer?
+        } else {
+            self.answers.bring(key, erased(ask())).await?
+        };
+        let value = answer
+            .downcast_ref::<V>()
+            .expect("only answers of this kind are put in");
+        Ok(value.clone())
+    }
+
+    /// Forgets an answer, for instance because the chain contradicted it.
+    pub(crate) async fn forget(&self, key: &Key) {
+        self.answers.entries.invalidate(key).await;
+        self.answers.last.invalidate(key).await;
+    }
+}
+
+/// Boxed here: the futures of a network query are large, and a kept answer needs none of it.
+fn erased<'a, V: Send + Sync + 'static>(
+    ask: impl Future<Output = Result<(V, Hold), QueryError>> + Send + 'a,
+) -> BoxFuture<'a, Result<(Any, Hold), QueryError>> {
+    Box::pin(async move { ask.await.map(|(value, hold)| (Arc::new(value) as Any, hold)) })
+}
+
+struct Answers {
+    entries: Entries<Key, Entry>,
+    /// The last live answers, for when the node does not answer.
+    last: Entries<Key, Any>,
+}
+
+impl Answers {
+    fn new(capacity: u64) -> Self {
         Self {
             entries: Entries::builder().max_capacity(capacity).expire_after(ByEntry).build(),
             last: Entries::builder()
@@ -62,19 +119,10 @@ where
         }
     }
 
-    /// The kept answer, or the one that `ask` brings. Refusals are kept briefly; [`QueryError::Unavailable`]
-    /// is not kept, and an older live answer is served instead if there is one.
-    pub(crate) async fn get<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<V, QueryError>
-    where
-        F: Future<Output = Result<(V, Hold), QueryError>>,
-    {
-        if let Some(entry) = self.entries.get(&key).await {
-            return entry.answer;
-        }
+    async fn bring(&self, key: Key, ask: BoxFuture<'_, Result<(Any, Hold), QueryError>>) -> Result<Any, QueryError> {
         let kept = key.clone();
-        // Boxed: the futures of a network query are large, and a kept answer needs none of it.
         let bring = Box::pin(async {
-            match Box::pin(ask()).await {
+            match ask.await {
                 Ok((value, hold)) => {
                     if hold != Hold::Forever {
                         self.last.insert(kept, value.clone()).await;
@@ -108,12 +156,6 @@ where
             Err(error) => Err(Arc::unwrap_or_clone(error)),
         }
     }
-
-    /// Forgets an answer, for instance because the chain contradicted it.
-    pub(crate) async fn forget(&self, key: &K) {
-        self.entries.invalidate(key).await;
-        self.last.invalidate(key).await;
-    }
 }
 
 #[cfg(test)]
@@ -130,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_ask_together_share_one_query() {
-        let cache = Arc::new(Cache::<&str, u32>::new(10));
+        let cache = Arc::new(Cache::<u32>::new(10));
         let asked = Arc::new(AtomicU32::new(0));
         let mut callers = tokio::task::JoinSet::new();
         for _ in 0..50 {
@@ -141,7 +183,7 @@ mod tests {
                     tokio::task::yield_now().await;
                     Ok((7, Hold::Forever))
                 };
-                cache.get("key", ask).await
+                cache.get(Key::One, ask).await
             });
         }
         while let Some(answer) = callers.join_next().await {
@@ -152,29 +194,29 @@ mod tests {
 
     #[tokio::test]
     async fn failure_to_answer_is_not_kept() {
-        let cache = Cache::<&str, u32>::new(10);
-        assert_eq!(cache.get("key", async || Err(down())).await, Err(down()));
-        assert_eq!(cache.get("key", async || Ok((7, LIVE))).await, Ok(7));
+        let cache = Cache::<u32>::new(10);
+        assert_eq!(cache.get(Key::One, async || Err(down())).await, Err(down()));
+        assert_eq!(cache.get(Key::One, async || Ok((7, LIVE))).await, Ok(7));
     }
 
     #[tokio::test]
     async fn absence_is_kept() {
-        let cache = Cache::<&str, u32>::new(10);
+        let cache = Cache::<u32>::new(10);
         let absent = QueryError::NotFound("x".into());
         assert_eq!(
-            cache.get("key", async || Err(absent.clone())).await,
+            cache.get(Key::One, async || Err(absent.clone())).await,
             Err(absent.clone())
         );
-        assert_eq!(cache.get("key", async || Ok((7, LIVE))).await, Err(absent));
+        assert_eq!(cache.get(Key::One, async || Ok((7, LIVE))).await, Err(absent));
     }
 
     #[tokio::test]
     async fn older_answer_is_served_while_the_node_is_down() {
-        let cache = Cache::<&str, u32>::new(10);
+        let cache = Cache::<u32>::new(10);
         let at_once = Hold::For(Duration::ZERO);
-        assert_eq!(cache.get("key", async || Ok((7, at_once))).await, Ok(7));
-        assert_eq!(cache.get("key", async || Err(down())).await, Ok(7));
-        cache.forget(&"key").await;
-        assert_eq!(cache.get("key", async || Err(down())).await, Err(down()));
+        assert_eq!(cache.get(Key::One, async || Ok((7, at_once))).await, Ok(7));
+        assert_eq!(cache.get(Key::One, async || Err(down())).await, Ok(7));
+        cache.forget(&Key::One).await;
+        assert_eq!(cache.get(Key::One, async || Err(down())).await, Err(down()));
     }
 }

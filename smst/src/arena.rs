@@ -93,6 +93,10 @@ impl Arena {
             return id;
         }
         let id = NodeId::try_from(self.nodes.len()).expect("2^32 nodes do not fit into memory");
+        if self.nodes.len() == self.nodes.capacity() {
+            // By an eighth: doubling would take the memory of a large tree twice.
+            self.nodes.reserve_exact((self.nodes.len() / 8).max(32));
+        }
         self.nodes.push(node);
         id
     }

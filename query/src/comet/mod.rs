@@ -23,7 +23,7 @@ impl ChainClient {
 
     /// A committed block. Kept for ever; [`QueryError::NotFound`] when it is not there yet or no more.
     pub async fn block(&self, height: Height) -> Result<Arc<Block>, QueryError> {
-        let ask = || async {
+        let ask = async {
             let block = answers::block(&self.comet(&format!("block?height={height}")).await?)?;
             if block.height != height {
                 return Err(QueryError::Malformed(format!(

@@ -7,7 +7,7 @@ use pocket_proto::type_url;
 use pocket_protocol::{Height, Upokt};
 use prost::Message as _;
 
-use crate::cache::Hold;
+use crate::cache::{Hold, Key};
 use crate::{ChainClient, QueryError};
 
 /// The one denomination that pays.
@@ -31,7 +31,7 @@ impl ChainClient {
     /// [`QueryError::NotFound`] also when the account has not sent a transaction yet.
     pub async fn public_key(&self, address: &str) -> Result<[u8; 33], QueryError> {
         let ask = || async { Ok((key_of(&self.account(address).await?)?, Hold::Forever)) };
-        self.0.caches.public_keys.get(address.to_owned(), ask).await
+        self.0.caches.public_keys.get(Key::Of(address.to_owned()), ask).await
     }
 
     /// What an account holds, spendable or not. Never cached.

@@ -16,7 +16,7 @@ use pocket_protocol::{ComputeUnits, Height};
 
 pub use transactions::Broadcast;
 
-use crate::cache::{Cache, Hold};
+use crate::cache::{Cache, Hold, Key};
 use crate::{Block, QueryError};
 
 /// How long a live record or parameter may be out of date.
@@ -24,19 +24,19 @@ const LIVE: Hold = Hold::For(Duration::from_secs(15));
 
 /// Every cache of the client. What fixes an answer is its key.
 pub(crate) struct Caches {
-    shared: Cache<(), Arc<shared::Params>>,
-    shared_at: Cache<Height, Arc<shared::Params>>,
-    session_params: Cache<(), Arc<session_proto::Params>>,
-    supplier_params: Cache<(), Arc<supplier::Params>>,
-    proof_params: Cache<Height, Arc<proof::Params>>,
-    sessions: Cache<(String, String, Height), Arc<session_proto::Session>>,
-    applications: Cache<String, Arc<application::Application>>,
-    suppliers: Cache<String, Arc<shared::Supplier>>,
-    services: Cache<String, Arc<shared::Service>>,
-    difficulty: Cache<(String, Height), [u8; 32]>,
-    compute_units: Cache<(String, Height), ComputeUnits>,
-    public_keys: Cache<String, [u8; 33]>,
-    blocks: Cache<Height, Arc<Block>>,
+    shared: Cache<Arc<shared::Params>>,
+    shared_at: Cache<Arc<shared::Params>>,
+    session_params: Cache<Arc<session_proto::Params>>,
+    supplier_params: Cache<Arc<supplier::Params>>,
+    proof_params: Cache<Arc<proof::Params>>,
+    sessions: Cache<Arc<session_proto::Session>>,
+    applications: Cache<Arc<application::Application>>,
+    suppliers: Cache<Arc<shared::Supplier>>,
+    services: Cache<Arc<shared::Service>>,
+    difficulty: Cache<[u8; 32]>,
+    compute_units: Cache<ComputeUnits>,
+    public_keys: Cache<[u8; 33]>,
+    blocks: Cache<Arc<Block>>,
 }
 
 impl Caches {
@@ -62,16 +62,14 @@ impl Caches {
     pub(crate) async fn block(
         &self,
         height: Height,
-        ask: impl AsyncFnOnce() -> Result<Arc<Block>, QueryError>,
+        ask: impl Future<Output = Result<Arc<Block>, QueryError>> + Send,
     ) -> Result<Arc<Block>, QueryError> {
-        match self
-            .blocks
-            .get(height, async || Ok((ask().await?, Hold::Forever)))
-            .await
-        {
+        let key = Key::At(height);
+        let ask = || async { Ok((ask.await?, Hold::Forever)) };
+        match self.blocks.get(key.clone(), ask).await {
             // The block may be committed at any moment: its absence must not be remembered.
             absent @ Err(QueryError::NotFound(_)) => {
-                self.blocks.forget(&height).await;
+                self.blocks.forget(&key).await;
                 absent
             }
             answer => answer,

@@ -7,7 +7,7 @@ use pocket_proto::pocket::{proof, session, shared, supplier};
 use pocket_protocol::Height;
 
 use super::{LIVE, hold_for};
-use crate::cache::Hold;
+use crate::cache::{Hold, Key};
 use crate::{ChainClient, QueryError};
 
 /// Live parameters of a module: the same question in each.
@@ -27,7 +27,7 @@ impl ChainClient {
     /// [`shared_params_at`](Self::shared_params_at) (spec `sessions.md` §1.4).
     pub async fn shared_params(&self) -> Result<Arc<shared::Params>, QueryError> {
         let ask = || async { Ok((live_params!(self, shared, "shared.Params"), LIVE)) };
-        self.0.caches.shared.get((), ask).await
+        self.0.caches.shared.get(Key::One, ask).await
     }
 
     /// The shared module's parameters in force at a height; kept for ever once the height is committed.
@@ -42,19 +42,19 @@ impl ChainClient {
             let params = answer.value.params.ok_or_else(|| QueryError::missing("params"))?;
             Ok((Arc::new(params), hold_for(height, answer.read_at)))
         };
-        self.0.caches.shared_at.get(height, ask).await
+        self.0.caches.shared_at.get(Key::At(height), ask).await
     }
 
     /// The session module's live parameters, up to 15 s old.
     pub async fn session_params(&self) -> Result<Arc<session::Params>, QueryError> {
         let ask = || async { Ok((live_params!(self, session, "session.Params"), LIVE)) };
-        self.0.caches.session_params.get((), ask).await
+        self.0.caches.session_params.get(Key::One, ask).await
     }
 
     /// The supplier module's live parameters, up to 15 s old.
     pub async fn supplier_params(&self) -> Result<Arc<supplier::Params>, QueryError> {
         let ask = || async { Ok((live_params!(self, supplier, "supplier.Params"), LIVE)) };
-        self.0.caches.supplier_params.get((), ask).await
+        self.0.caches.supplier_params.get(Key::One, ask).await
     }
 
     /// The proof module's live parameters, kept until the next block is seen: there is no query of their
@@ -62,6 +62,6 @@ impl ChainClient {
     pub async fn proof_params(&self) -> Result<Arc<proof::Params>, QueryError> {
         let briefly = Hold::For(Duration::from_secs(5));
         let ask = || async { Ok((live_params!(self, proof, "proof.Params"), briefly)) };
-        self.0.caches.proof_params.get(self.highest_seen(), ask).await
+        self.0.caches.proof_params.get(Key::At(self.highest_seen()), ask).await
     }
 }

@@ -8,7 +8,7 @@ use pocket_protocol::{ComputeUnits, Height};
 use proto::query_client::QueryClient;
 
 use super::{LIVE, hold_for};
-use crate::cache::Hold;
+use crate::cache::{Hold, Key};
 use crate::{ChainClient, QueryError};
 
 /// A node that does not know a method is asked again after this time: it may have been upgraded.
@@ -27,7 +27,7 @@ impl ChainClient {
             let service = answer.value.service.ok_or_else(|| QueryError::missing("service"))?;
             Ok((Arc::new(service), LIVE))
         };
-        self.0.caches.services.get(id.to_owned(), ask).await
+        self.0.caches.services.get(Key::Of(id.to_owned()), ask).await
     }
 
     /// The difficulty target of a service in force at a height, big-endian; kept for ever once committed.
@@ -52,7 +52,11 @@ impl ChainClient {
             let target = target.map_err(|_| QueryError::Malformed("the target is not 32 bytes".into()))?;
             Ok((target, hold_for(height, answer.read_at)))
         };
-        self.0.caches.difficulty.get((service.to_owned(), height), ask).await
+        self.0
+            .caches
+            .difficulty
+            .get(Key::OfAt(service.to_owned(), height), ask)
+            .await
     }
 
     /// What one relay of a service costs at a height; kept for ever once committed. Nodes before v0.1.35
@@ -84,6 +88,10 @@ impl ChainClient {
                 Err(error) => Err(error),
             }
         };
-        self.0.caches.compute_units.get((service.to_owned(), height), ask).await
+        self.0
+            .caches
+            .compute_units
+            .get(Key::OfAt(service.to_owned(), height), ask)
+            .await
     }
 }

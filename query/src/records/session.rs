@@ -7,7 +7,7 @@ use pocket_proto::pocket::session as proto;
 use pocket_protocol::{Height, SessionBounds};
 use proto::query_client::QueryClient;
 
-use crate::cache::Hold;
+use crate::cache::{Hold, Key};
 use crate::grpc::LONGEST_ANSWER;
 use crate::{ChainClient, QueryError};
 
@@ -40,7 +40,7 @@ impl ChainClient {
             let session = answer.value.session.ok_or_else(|| QueryError::missing("session"))?;
             Ok((Arc::new(session), SESSION_HOLDS))
         };
-        let key = (application.to_owned(), service.to_owned(), start);
+        let key = Key::OfIn(application.to_owned(), service.to_owned(), start);
         self.0.caches.sessions.get(key, ask).await
     }
 }

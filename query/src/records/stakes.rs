@@ -6,6 +6,7 @@ use pocket_proto::pocket::{application, shared, supplier};
 use pocket_protocol::Height;
 
 use super::LIVE;
+use crate::cache::Key;
 use crate::grpc::LONGEST_ANSWER;
 use crate::{ChainClient, QueryError};
 
@@ -27,7 +28,7 @@ impl ChainClient {
                 .ok_or_else(|| QueryError::missing("application"))?;
             Ok((Arc::new(found), LIVE))
         };
-        self.0.caches.applications.get(address.to_owned(), ask).await
+        self.0.caches.applications.get(Key::Of(address.to_owned()), ask).await
     }
 
     /// A supplier's record with its whole service configuration, up to 15 s old.
@@ -45,6 +46,6 @@ impl ChainClient {
             let found = answer.value.supplier.ok_or_else(|| QueryError::missing("supplier"))?;
             Ok((Arc::new(found), LIVE))
         };
-        self.0.caches.suppliers.get(operator.to_owned(), ask).await
+        self.0.caches.suppliers.get(Key::Of(operator.to_owned()), ask).await
     }
 }

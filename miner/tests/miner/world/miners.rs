@@ -84,7 +84,7 @@ impl World {
             renew_interval: Duration::from_millis(50),
             registry_interval: Duration::MAX,
             keep_seconds: 600,
-            tree_bytes: 1 << 20,
+            tree_memory: pocket_miner::TreeMemory::new(16 << 20, 1 << 20),
             claims_a_transaction: 50,
             proofs_a_transaction: 20,
             service_factors: pocket_store::ServiceFactors::default(),

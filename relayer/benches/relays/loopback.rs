@@ -1,19 +1,14 @@
 //! CPU time a relay and latencies over HTTP/1.1, beside a raw proxy in the same run.
 //!
-//! `cargo bench -p pocket-relayer --bench loopback -- [RELAYS] [CONNECTIONS] [RATE]`. RATE is in relays
+//! `cargo bench -p pocket-relayer --bench relays -- loopback [RELAYS] [CONNECTIONS] [RATE]`. RATE is in relays
 //! a second; without it each connection sends as fast as it is answered. Relays are signed ahead.
-
-mod common;
-#[path = "../examples/raw_proxy.rs"]
-#[allow(dead_code)] // Its `main`.
-mod raw_proxy;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::common::{BODY, Ground, PROXY, RELAYER, histogram, listen};
 use bytes::Bytes;
-use common::{BODY, Ground, PROXY, RELAYER, histogram, listen};
 use hdrhistogram::Histogram;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -27,8 +22,7 @@ use tokio::task::JoinSet;
 /// Relays that are not measured: tables, connections and caches come up.
 const WARM_UP: usize = 500;
 
-fn main() {
-    let mut numbers = common::numbers();
+pub fn run(mut numbers: impl Iterator<Item = usize>) {
     let (relays, connections) = (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(8));
     // What a connection waits from one relay to the next.
     let pause = numbers.next().map_or(Duration::ZERO, |rate| {
@@ -39,7 +33,7 @@ fn main() {
     ground.backend.spawn(serve_backend(listener));
     let (listener, proxy) = ground.proxy.block_on(listen());
     let url = format!("http://{backend}/").parse().expect("a URL");
-    ground.proxy.spawn(raw_proxy::serve(listener, url));
+    ground.proxy.spawn(crate::raw_proxy::serve(listener, url));
     let (relayer, gateway) = ground.relayer(&format!(r#"{{jsonrpc: {{url: "http://{backend}"}}}}"#));
 
     let signed = gateway.questions(relays + WARM_UP);
@@ -112,7 +106,7 @@ async fn drive(target: SocketAddr, relays: &[Bytes], connections: usize, pause: 
             latencies
         });
     }
-    common::merged(lanes).await
+    crate::common::merged(lanes).await
 }
 
 async fn connect(target: SocketAddr) -> SendRequest<Full<Bytes>> {

@@ -108,12 +108,6 @@ impl Ground {
     }
 }
 
-/// Numbers on the command line; cargo adds words of its own.
-pub fn numbers() -> impl Iterator<Item = usize> {
-    let arguments = std::env::args().skip(1);
-    arguments.filter_map(|argument| argument.parse().ok())
-}
-
 /// A listener on a free loopback port.
 pub async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

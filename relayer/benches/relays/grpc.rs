@@ -1,16 +1,14 @@
 //! gRPC relays a second and their CPU time, beside a raw gRPC proxy in the same run.
 //!
-//! `cargo bench -p pocket-relayer --bench grpc -- [RELAYS] [CONNECTIONS]`. Each connection sends as fast as it is
+//! `cargo bench -p pocket-relayer --bench relays -- grpc [RELAYS] [CONNECTIONS]`. Each connection sends as fast as it is
 //! answered. Relays are signed ahead; each asks for a unary method of a gRPC backend.
-
-mod common;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::common::{BODY, Gateway, Ground, PROXY, RELAYER, histogram, listen};
 use bytes::Bytes;
-use common::{BODY, Gateway, Ground, PROXY, RELAYER, histogram, listen};
 use futures::stream;
 use hdrhistogram::Histogram;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
@@ -30,8 +28,7 @@ use tokio::task::JoinSet;
 const WARM_UP: usize = 500;
 const SEND_RELAY: &str = "/pocket.service.RelayService/SendRelay";
 
-fn main() {
-    let mut numbers = common::numbers();
+pub fn run(mut numbers: impl Iterator<Item = usize>) {
     let (relays, connections) = (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(8));
     let ground = Ground::new();
     let (listener, backend) = ground.backend.block_on(listen());
@@ -62,7 +59,7 @@ fn calls(gateway: &Gateway, count: usize) -> Vec<Bytes> {
             method: "POST".to_owned(),
             header: [header("Content-Type", "application/grpc"), header("Te", "trailers")].into(),
             url: "/bench.Echo/Say".to_owned(),
-            body_bz: framed(&common::question(number)),
+            body_bz: framed(&crate::common::question(number)),
         };
         framed(&gateway.sign(envelope.encode_to_vec().into()))
     };
@@ -172,7 +169,7 @@ async fn drive(target: SocketAddr, relays: &[Bytes], connections: usize) -> Hist
             latencies
         });
     }
-    common::merged(lanes).await
+    crate::common::merged(lanes).await
 }
 
 async fn connect(target: SocketAddr) -> SendRequest<Full<Bytes>> {

@@ -1,17 +1,15 @@
 //! Batches of server-sent events a second, beside a raw proxy that passes the stream on, in the same run.
 //!
-//! `cargo bench -p pocket-relayer --bench streaming -- [STREAMS] [CONNECTIONS] [BATCHES]`. A batch is a hundred lines,
+//! `cargo bench -p pocket-relayer --bench relays -- streaming [STREAMS] [CONNECTIONS] [BATCHES]`. A batch is a hundred lines,
 //! which is where the relayer cuts. Each of the relayer's is signed. The latency is a stream's time, shared out over
 //! its batches.
-
-mod common;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::common::{Ground, PROXY, RELAYER, histogram, listen};
 use bytes::Bytes;
-use common::{Ground, PROXY, RELAYER, histogram, listen};
 use futures::stream;
 use hdrhistogram::Histogram;
 use http::{Request, Response, header};
@@ -29,8 +27,7 @@ const WARM_UP: usize = 20;
 const LINES: usize = 100;
 const LINE: usize = 50;
 
-fn main() {
-    let mut numbers = common::numbers();
+pub fn run(mut numbers: impl Iterator<Item = usize>) {
     let (streams, connections) = (numbers.next().unwrap_or(200), numbers.next().unwrap_or(8));
     let batches = numbers.next().unwrap_or(50);
     let ground = Ground::new();
@@ -114,7 +111,7 @@ async fn drive(target: SocketAddr, relays: &[Bytes], lanes: usize, batches: usiz
             latencies
         });
     }
-    common::merged(running).await
+    crate::common::merged(running).await
 }
 
 /// The length of one stream.

@@ -1,16 +1,14 @@
 //! WebSocket messages a second, beside a raw proxy of the same kind in the same run.
 //!
-//! `cargo bench -p pocket-relayer --bench websocket -- [MESSAGES] [SOCKETS] [PUSHES]`. First each message is answered by
+//! `cargo bench -p pocket-relayer --bench relays -- websocket [MESSAGES] [SOCKETS] [PUSHES]`. First each message is answered by
 //! one, then each opens a subscription that PUSHES messages answer. Counted are the answers; latency is from the
 //! question to each of them. Every answer of the relayer is a relay: signed, and mined.
-
-mod common;
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::common::{BODY, Ground, PROXY, RELAYER, histogram, listen, question};
 use bytes::Bytes;
-use common::{BODY, Ground, PROXY, RELAYER, histogram, listen, question};
 use futures::{SinkExt as _, StreamExt as _};
 use hdrhistogram::Histogram;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,8 +20,7 @@ use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 /// Questions that are not measured: tables, connections and caches come up.
 const WARM_UP: usize = 200;
 
-fn main() {
-    let mut numbers = common::numbers();
+pub fn run(mut numbers: impl Iterator<Item = usize>) {
     let (messages, sockets) = (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(8));
     let pushes = numbers.next().unwrap_or(100);
     for answers in [1, pushes] {
@@ -118,5 +115,5 @@ async fn drive(target: SocketAddr, questions: &[Bytes], sockets: usize, answers:
             latencies
         });
     }
-    common::merged(lanes).await
+    crate::common::merged(lanes).await
 }

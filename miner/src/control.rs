@@ -29,7 +29,10 @@ impl MinerControl {
     /// One whose key is gone is worked with that key until its open sessions are settled, and then no more.
     pub fn reload(&self, keys: KeySet, factors: ServiceFactors) {
         self.keys.send_replace(keys);
-        self.factors
-            .send_if_modified(|known| std::mem::replace(known, factors.clone()) != factors);
+        self.factors.send_if_modified(|known| {
+            let is_new = *known != factors;
+            *known = factors;
+            is_new
+        });
     }
 }

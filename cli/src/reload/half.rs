@@ -11,8 +11,8 @@ use super::Referred;
 use crate::keys::KeySource;
 
 /// A half that runs.
-pub trait Half: Send {
-    type Config: Clone + PartialEq + Send;
+pub trait Half: Send + 'static {
+    type Config: Clone + PartialEq + Send + 'static;
 
     /// Reads the configuration anew.
     fn read(place: &Place) -> Result<Self::Config, ConfigError>;

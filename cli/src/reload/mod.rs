@@ -69,7 +69,7 @@ impl<H: Half> Reloader<H> {
             let reason = tokio::select! {
                 () = cancel.cancelled() => return,
                 Some(()) = hangups.0.recv() => "SIGHUP",
-                _ = look.tick(), if follows_files => match self.look().await {
+                _ = look.tick(), if follows_files => match self.with_files(Watched::have_changed).await {
                     true => "a file changed",
                     false => continue,
                 },
@@ -78,20 +78,19 @@ impl<H: Half> Reloader<H> {
         }
     }
 
-    /// Looks at the files, on a thread that may block: they can be on a network.
-    async fn look(&mut self) -> bool {
-        let mut watched = std::mem::replace(&mut self.watched, Watched::new(Referred::default()));
-        let looking = spawn_blocking(move || {
-            let have_changed = watched.have_changed();
-            (watched, have_changed)
+    /// Does something with the files, on a thread that may block: they can be on a network.
+    async fn with_files<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Watched) -> T + Send + 'static) -> T {
+        let mut watched = std::mem::take(&mut self.watched);
+        let working = spawn_blocking(move || {
+            let outcome = work(&mut watched);
+            (watched, outcome)
         });
-        let (watched, have_changed) = looking.await.expect("looking at files does not panic");
+        let (watched, outcome) = working.await.expect("looking at files does not panic");
         self.watched = watched;
-        have_changed
+        outcome
     }
 
     async fn reload(&mut self, reason: &str) {
-        self.watched.about_to_read();
         match self.attempt().await {
             Ok(changes) => {
                 self.reloads.note(ReloadOutcome::Applied, &changes);
@@ -144,11 +143,16 @@ impl<H: Half> Reloader<H> {
 
     /// Reads and checks everything; changes nothing.
     async fn find(&mut self) -> anyhow::Result<Found<H::Config>> {
-        let config = H::read(&self.place);
-        // After an error what is to be mended may be in the folders of the old one.
-        let keys = H::keys(config.as_ref().unwrap_or(&self.config));
-        self.watched.follow(self.place.referred(Some(keys)));
-        let config = config?;
+        let (place, old) = (self.place.clone(), H::keys(&self.config).clone());
+        let reading = move |watched: &mut Watched| {
+            watched.about_to_read();
+            let config = H::read(&place);
+            // After an error what is to be mended may be in the folders of the old one.
+            let keys = config.as_ref().map_or(&old, H::keys);
+            watched.follow(place.referred(Some(keys)));
+            config
+        };
+        let config = self.with_files(reading).await?;
         let fixed = H::keys_that_need_a_restart(&self.config, &config);
         if !fixed.is_empty() {
             bail!(

@@ -42,7 +42,7 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 /// Tells a change once, and only when it is over: two looks in a row see the same.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Watched {
     referred: Referred,
     /// As they were when they were read.

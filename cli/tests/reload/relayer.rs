@@ -97,7 +97,7 @@ async fn wrong_file_is_told_and_changes_nothing_and_the_mended_one_is_taken_up()
         ])
         .await;
 
-    world.write_keys(&["no key"]);
+    world.write("keys.yaml", "keys: [no key]");
     world.write("relayer.yaml", &good);
     relayer
         .says(&["configuration not reloaded", "keys.yaml", "keys[0]"])
@@ -122,7 +122,7 @@ async fn log_level_follows_the_file() {
     assert!(!relayer.said().contains(r#""level":"DEBUG""#));
     let config = serving.config(&world, &world.backend.url());
     world.write("relayer.yaml", &config.replace("level: info", "level: debug"));
-    relayer.says(&["log level changed", "debug"]).await;
+    relayer.says(&["configuration reloaded", "log level debug"]).await;
     let _ = world.relay(serving.address, "supplier2").await;
     relayer.says(&[r#""level":"DEBUG""#, "relay refused"]).await;
     world.end().await;

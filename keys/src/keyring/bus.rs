@@ -91,7 +91,7 @@ impl Bus {
         }
         socket.get_mut().write_all(b"BEGIN\r\n")?;
         let mut bus = Self { socket, serial: 0 };
-        bus.call(Call {
+        bus.call(&Call {
             destination: "org.freedesktop.DBus",
             path: "/org/freedesktop/DBus",
             interface: "org.freedesktop.DBus",
@@ -102,9 +102,9 @@ impl Bus {
     }
 
     /// Calls a method and waits for what it returns.
-    pub fn call(&mut self, call: Call<'_>) -> Result<Answer, BusError> {
+    pub fn call(&mut self, call: &Call<'_>) -> Result<Answer, BusError> {
         self.serial += 1;
-        let message = message(&call, self.serial);
+        let message = message(call, self.serial);
         self.socket.get_mut().write_all(&message)?;
         loop {
             let (head, body) = self.receive()?;
@@ -149,27 +149,28 @@ fn connect(address: &str) -> io::Result<Option<UnixStream>> {
     };
     for option in options.split(',') {
         if let Some(path) = option.strip_prefix("path=") {
-            return UnixStream::connect(unescaped(path)).map(Some);
+            return UnixStream::connect(unescaped(path, '%')).map(Some);
         }
         if let Some(name) = option.strip_prefix("abstract=") {
-            let address = SocketAddr::from_abstract_name(unescaped(name))?;
+            let address = SocketAddr::from_abstract_name(unescaped(name, '%'))?;
             return UnixStream::connect_addr(&address).map(Some);
         }
     }
     Ok(None)
 }
 
-/// Bytes of an address stand as `%` and two digits where they could be taken for something else.
-fn unescaped(text: &str) -> String {
-    let mut parts = text.split('%');
+/// In addresses and paths bytes that could be taken for something else stand as a mark and two hexadecimal digits.
+pub(super) fn unescaped(text: &str, mark: char) -> String {
+    let mut parts = text.split(mark);
     let mut plain = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
-        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                plain.push(byte);
-                plain.extend_from_slice(&part.as_bytes()[2..]);
-            }
-            None => plain.extend_from_slice(part.as_bytes()),
+        let escaped = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if let Some(byte) = escaped {
+            plain.push(byte);
+            plain.extend_from_slice(&part.as_bytes()[2..]);
+        } else {
+            plain.push(mark as u8);
+            plain.extend_from_slice(part.as_bytes());
         }
     }
     String::from_utf8_lossy(&plain).into_owned()
@@ -408,7 +409,7 @@ mod tests {
 
     #[test]
     fn address_may_have_escaped_bytes() {
-        assert_eq!(unescaped("/tmp/a%20b%2c%zz"), "/tmp/a b,zz");
+        assert_eq!(unescaped("/tmp/a%20b%2c%zz", '%'), "/tmp/a b,%zz");
         assert!(matches!(Bus::at("tcp:host=localhost,port=1"), Err(BusError::NoBus)));
         assert!(matches!(Bus::at("unix:path=/nowhere/bus"), Err(BusError::Socket(_))));
     }

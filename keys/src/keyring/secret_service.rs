@@ -7,13 +7,18 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use super::bus::{Answer, Arguments, Bus, BusError, Call};
+use super::bus::{Answer, Arguments, Bus, BusError, Call, unescaped};
 use super::{Found, KeyringSource, record};
 use crate::{KeyFault, SigningKey};
 
 const SERVICE: &str = "org.freedesktop.secrets";
 const ROOT: &str = "/org/freedesktop/secrets";
 const COLLECTIONS: &str = "/org/freedesktop/secrets/collection/";
+
+/// The name of a collection, by its path.
+fn name_of(path: &str) -> Option<String> {
+    path.strip_prefix(COLLECTIONS).map(|name| unescaped(name, '_'))
+}
 
 /// The keys of the desktop's key store.
 pub(super) fn load(source: &KeyringSource) -> Found {
@@ -78,7 +83,7 @@ impl Store {
         let mut answer = store.property(ROOT, "org.freedesktop.Secret.Service", "Collections")?;
         answer.variant("ao")?;
         let collections = answer.paths()?;
-        let is_ours = |path: &String| path.strip_prefix(COLLECTIONS).map(decoded).as_deref() == Some(service);
+        let is_ours = |path: &String| name_of(path).as_deref() == Some(service);
         let Some(collection) = collections.into_iter().find(is_ours) else {
             return Ok(None);
         };
@@ -139,7 +144,7 @@ impl Store {
     }
 
     fn call(&mut self, path: &str, interface: &str, member: &str, arguments: Arguments) -> Result<Answer, BusError> {
-        self.bus.call(Call {
+        self.bus.call(&Call {
             destination: SERVICE,
             path,
             interface,
@@ -147,25 +152,6 @@ impl Store {
             arguments,
         })
     }
-}
-
-/// In paths, bytes that are no letters or digits stand as `_` and two digits.
-fn decoded(name: &str) -> String {
-    let mut parts = name.split('_');
-    let mut plain = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                plain.push(byte);
-                plain.extend_from_slice(&part.as_bytes()[2..]);
-            }
-            None => {
-                plain.push(b'_');
-                plain.extend_from_slice(part.as_bytes());
-            }
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
 }
 
 #[cfg(test)]
@@ -190,7 +176,14 @@ mod tests {
 
     #[test]
     fn collection_is_found_by_its_decoded_name() {
-        assert_eq!(decoded("pocket_2dnode"), "pocket-node");
-        assert_eq!(decoded("my_collection"), "my_collection");
+        assert_eq!(
+            name_of("/org/freedesktop/secrets/collection/pocket_2dnode").unwrap(),
+            "pocket-node"
+        );
+        assert_eq!(
+            name_of("/org/freedesktop/secrets/collection/my_collection").unwrap(),
+            "my_collection"
+        );
+        assert_eq!(name_of("/org/freedesktop/secrets/aliases/default"), None);
     }
 }

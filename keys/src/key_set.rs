@@ -6,8 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pocket_protocol::SupplierAddress;
+use zeroize::Zeroize as _;
 
 use crate::{KeyProvider, KeyringSource, LoadError, SigningKey, keyring, keys_directory, keys_file};
+
+/// More than reading keys takes of the stack, and far less than any thread has.
+const STACK_BYTES: usize = 256 << 10;
 
 /// The keys that are present, by address: these suppliers are operated (spec `chain.md` §8).
 ///
@@ -59,6 +63,13 @@ impl KeySet {
     /// Reads every source. A source that fails takes nothing from the others. The same key from two
     /// sources counts once. Blocks on files; a keyring costs milliseconds per key.
     pub fn load(sources: &Sources) -> Loaded {
+        let loaded = Self::read(sources);
+        wipe_stack();
+        loaded
+    }
+
+    #[inline(never)]
+    fn read(sources: &Sources) -> Loaded {
         let (mut keys, mut errors, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(path) = &sources.keys_file {
             let (found, faults) = keys_file::load(path);
@@ -141,6 +152,15 @@ impl KeySet {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Writes over what those who were called before have left on the stack: keys pass through it in pieces that no drop
+/// can wipe, wherever a value is moved.
+#[inline(never)]
+fn wipe_stack() {
+    let mut left = [0u8; STACK_BYTES];
+    left.zeroize();
+    std::hint::black_box(&left);
 }
 
 impl FromIterator<SigningKey> for KeySet {

@@ -156,22 +156,62 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
+
     use super::*;
     use crate::KeyringBackend;
 
-    #[test]
-    fn machine_without_a_bus_is_told_so() {
-        let source = KeyringSource {
+    /// What passed between this client and `dbus-daemon`, behind which a key store stood that the SDK's `os` backend had
+    /// filled with three keys: a line for each side's turn.
+    const RECORDED: &str = include_str!("../../tests/keyrings/secret_service.txt");
+
+    fn source(names: &[&str]) -> KeyringSource {
+        KeyringSource {
             backend: KeyringBackend::Os,
             folder: "/nonexistent".into(),
-            service: "pocket".to_owned(),
+            service: "pocket-node".to_owned(),
             password: None,
-            names: Vec::new(),
-        };
-        let found = load_from(Err(BusError::NoBus), &source);
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn keys_that_the_sdk_put_into_the_desktops_store_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bus");
+        let listener = UnixListener::bind(&path).unwrap();
+        let store = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            for turn in RECORDED.lines() {
+                let (side, bytes) = turn.split_once(' ').unwrap();
+                let bytes = hex::decode(bytes).unwrap();
+                if side == "server" {
+                    socket.write_all(&bytes).unwrap();
+                } else {
+                    let mut said = vec![0; bytes.len()];
+                    socket.read_exact(&mut said).unwrap();
+                    assert_eq!(hex::encode(said), hex::encode(bytes));
+                }
+            }
+        });
+        let bus = Bus::at(&format!("unix:path={},guid=0", path.display()));
+        let found = load_from(bus, &source(&[]));
+        store.join().unwrap();
+        assert!(found.errors.is_empty(), "{:?}", found.errors);
+        let secrets: Vec<_> = found.keys.iter().map(|key| *key.expose_secret()).collect();
+        assert_eq!(secrets, [[1; 32], [2; 32], [3; 32]]);
+    }
+
+    #[test]
+    fn machine_without_a_bus_is_told_so() {
+        let found = load_from(Err(BusError::NoBus), &source(&[]));
         let told = found.errors[0].to_string();
         assert!(found.keys.is_empty());
-        assert!(told.contains("no session bus") && told.contains("pocket"), "{told}");
+        assert!(
+            told.contains("no session bus") && told.contains("pocket-node"),
+            "{told}"
+        );
     }
 
     #[test]

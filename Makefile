@@ -10,6 +10,10 @@ SESSIONS ?= 3
 # Rounds of `make chaos`, and the seed that decides what breaks; a new one each time if empty.
 ROUNDS ?= 200
 SEED ?=
+# Length of `make soak`.
+MINUTES ?= 60
+# Any of these shows the status page to its test.
+BROWSERS = chromium-headless-shell|chromium|chromium-browser|google-chrome
 # All that is run here is built in one profile, so that dependencies are built once.
 BINARIES = $${CARGO_TARGET_DIR:-target}/debug
 
@@ -18,7 +22,11 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
 
 .PHONY: tools
-tools: ## Install what the tests need besides Rust (redis-server, by apt)
+tools: redis-server ## Install what the tests need besides Rust (redis-server, a browser without a window, by apt)
+	@deploy/install-tools '$(BROWSERS)' || echo "no browser: name one in BROWSER, or leave its tests out with BROWSER=none"
+
+.PHONY: redis-server
+redis-server:
 	@deploy/install-tools redis-server
 
 .PHONY: build
@@ -30,24 +38,32 @@ binaries:
 	cargo build --workspace --bins --locked
 
 .PHONY: demo
-demo: tools ## Serve, claim and prove relays on a chain in this process, live in the terminal
+demo: redis-server ## Serve, claim and prove relays on a chain in this process, live in the terminal
 	cargo run --locked --package relay-miner -- demo
 
 .PHONY: test
 test: tools ## Run every test: units, properties, golden vectors, real Redis, the verifying devnet
 	cargo test --workspace --locked
 
+.PHONY: schemas
+schemas: ## Write docs/schemas anew, after a key of the configuration has changed
+	UPDATE_SCHEMAS=1 cargo test --locked --package pocket-config --test operators schema
+
 .PHONY: vectors
 vectors: ## Check golden vectors: make vectors VECTORS=DIR
 	cargo run --quiet --locked --package pocket-conformance -- $(VECTORS)
 
 .PHONY: e2e
-e2e: tools binaries ## The whole way on the real chain, for every RPC type (needs Go 1.26): ends with a JSON line
+e2e: redis-server binaries ## The whole way on the real chain, for every RPC type (needs Go 1.26): ends with a JSON line
 	$(BINARIES)/e2e --chain real --relays $(RELAYS) --sessions $(SESSIONS)
 
 .PHONY: chaos
-chaos: tools binaries ## Kill, pause, cut off and refuse a fleet for ROUNDS sessions: nothing may be lost (SEED=n repeats)
+chaos: redis-server binaries ## Kill, pause, cut off and refuse a fleet for ROUNDS sessions: nothing may be lost (SEED=n repeats)
 	$(BINARIES)/chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: soak
+soak: tools binaries ## The same on the real chain for MINUTES, a kill or a pause each (needs Go 1.26): ends with a JSON line
+	$(BINARIES)/soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 IAI_VERSION := $(shell sed -n '/^name = "iai-callgrind"$$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
 IAI_RUNNER := $(CURDIR)/target/tools/bin/iai-callgrind-runner
@@ -71,8 +87,16 @@ bench: $(IAI_RUNNER) ## Measure: times, instruction counts, and a loopback load 
 	cargo bench --locked -p pocket-relayer --bench relays -- streaming
 	cargo bench --locked -p pocket-relayer --bench relays -- grpc
 
+.PHONY: manifests
+manifests: ## Write the plain Kubernetes manifests anew from the chart (needs Go 1.26)
+	cd tests/kubernetes && go run .
+
+.PHONY: kubernetes
+kubernetes: ## Check chart, manifests and Tiltfile (needs Go 1.26)
+	cd tests/kubernetes && go vet ./... && go test ./...
+
 .PHONY: load
-load: tools ## Hold ten thousand idle WebSockets open and report a relayer's memory (needs 20,000 open files)
+load: redis-server ## Hold ten thousand idle WebSockets open and report a relayer's memory (needs 20,000 open files)
 	cargo test --locked -p pocket-relayer --test crowds -- --ignored --exact --nocapture \
 		ten_thousand_idle_websockets_cost_little_and_disturb_nobody
 

@@ -65,7 +65,8 @@ impl KeySource {
         Ok(loaded.keys)
     }
 
-    async fn load(&mut self, config: &KeysConfig) -> anyhow::Result<Loaded> {
+    /// The keys, and what could not be read.
+    pub async fn load(&mut self, config: &KeysConfig) -> anyhow::Result<Loaded> {
         for attempt in 1.. {
             let (keyring, was_given) = match &config.keyring {
                 Some(keyring) => {

@@ -1,17 +1,23 @@
 //! `relay-miner`: the command that operators run.
 
+mod check;
 mod commands;
 mod explain;
 mod harden;
 mod keys;
+mod metrics;
+mod output;
 mod parts;
 mod prompt;
 mod reload;
+mod shown;
 mod signals;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use output::{Format, Output};
 
 /// A relay miner for suppliers of Pocket Network.
 ///
@@ -23,9 +29,12 @@ use clap::{Parser, Subcommand};
     version,
     propagate_version = true,
     arg_required_else_help = true,
-    after_help = "Try it without anything set up:\n  relay-miner demo\n\nRun it for real:\n  relay-miner relayer --config relayer.yaml\n  relay-miner miner --config miner.yaml"
+    after_help = "Try it without anything set up:\n  relay-miner demo\n\nRun it for real:\n  relay-miner relayer --config relayer.yaml\n  relay-miner miner --config miner.yaml\n\nExit codes: 0 done, and well; 1 failed, or found something that is not well;\n2 wrong use: an argument or a configuration that cannot be"
 )]
 struct Arguments {
+    /// Form of the result on standard output.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -36,11 +45,20 @@ enum Command {
     Relayer(commands::relayer::Arguments),
     /// Claim and prove what relayers served.
     Miner(commands::miner::Arguments),
+    /// Run both in one process, with a Redis of their own, on a single machine.
+    AllInOne(commands::all_in_one::Arguments),
     /// Send signed relays to a relayer, one or many, and check its signatures.
     Relay(Box<pocket_client::command::RelayArgs>),
+    /// Look into Redis.
+    Redis(commands::redis::Arguments),
     /// Show the whole way on this machine, on a chain in this process.
     Demo(commands::demo::Arguments),
+    /// Show relayers and miners at work, live.
+    Top(commands::top::Arguments),
+    /// Write what a shell needs to complete this command's words, or its manual.
+    Completions(commands::completions::Arguments),
     /// Show the version.
+    #[command(after_help = "Examples:\n  relay-miner version\n  relay-miner version --output json")]
     Version,
 }
 
@@ -56,13 +74,18 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let output = Output::new(arguments.output);
     let outcome = runtime.block_on(async {
         match arguments.command {
-            Command::Relayer(arguments) => commands::relayer::run(arguments).await,
-            Command::Miner(arguments) => commands::miner::run(arguments).await,
-            Command::Relay(arguments) => commands::relay::run(*arguments).await,
-            Command::Demo(arguments) => commands::demo::run(arguments).await,
-            Command::Version => Ok(commands::version::run()),
+            Command::Relayer(arguments) => commands::relayer::run(arguments, output).await,
+            Command::Miner(arguments) => commands::miner::run(arguments, output).await,
+            Command::AllInOne(arguments) => commands::all_in_one::run(arguments).await,
+            Command::Relay(arguments) => commands::relay::run(*arguments, output).await,
+            Command::Redis(arguments) => commands::redis::run(arguments, output).await,
+            Command::Demo(arguments) => commands::demo::run(arguments, output).await,
+            Command::Top(arguments) => commands::top::run(arguments, output).await,
+            Command::Completions(arguments) => commands::completions::run(&arguments, &mut Arguments::command()),
+            Command::Version => commands::version::run(output),
         }
     });
     match outcome {

@@ -1,5 +1,7 @@
 //! Whatever is wrong is said, with what to do, and shows in the exit code: 2 for a wrong configuration or argument.
 
+mod new_user;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -49,7 +51,8 @@ impl Folder {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relay-miner"));
-    for name in ["REDIS_URL", "POCKET_NODE_RPC_URL", "POCKET_NODE_GRPC_URL", "RUST_LOG"] {
+    let ours = ["REDIS_URL", "POCKET_NODE_", "RUST_LOG", "RELAYER_", "MINER_"];
+    for (name, _) in std::env::vars().filter(|(name, _)| ours.iter().any(|one| name.starts_with(one))) {
         command.env_remove(name);
     }
     command.args(arguments);
@@ -60,12 +63,20 @@ fn run(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
 
+/// Standard output and standard error.
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .concat()
+}
+
+/// Checks the exit code, and that all `words` were said.
 #[track_caller]
 fn assert_says(output: &Output, code: i32, words: &[&str]) {
-    let text = String::from_utf8_lossy(&output.stderr);
+    let text = text(output);
     assert_eq!(output.status.code(), Some(code), "{text}");
     for word in words {
-        assert!(text.contains(word), "{word:?} is not in: {text}");
+        assert!(text.contains(word), "{word:?} is not in:\n{text}");
     }
 }
 
@@ -74,14 +85,42 @@ fn without_arguments_the_help_is_shown() {
     assert_says(&run(&[]), 2, &["relay-miner demo", "relayer", "miner"]);
 }
 
+/// The commands below one, as its help lists them.
+fn commands_of(help: &str) -> Vec<String> {
+    let (_, list) = help.split_once("\nCommands:\n").unwrap_or_default();
+    let lines = list.lines().take_while(|line| line.starts_with("  "));
+    let names = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    names
+        .filter(|name| !name.is_empty() && *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
 #[test]
-fn help_of_the_halves_has_an_example() {
-    for half in ["relayer", "miner"] {
-        let output = run(&[half, "--help"]);
-        assert!(output.status.success());
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains("Example:") && text.contains("--config"), "{text}");
+fn help_of_every_command_has_an_example_of_it() {
+    let mut waiting: Vec<Vec<String>> = vec![Vec::new()];
+    let mut seen = 0;
+    while let Some(path) = waiting.pop() {
+        let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let output = run(&arguments);
+        assert!(output.status.success(), "{path:?}");
+        let help = String::from_utf8_lossy(&output.stdout);
+        let example = format!("relay-miner {}", path.join(" "));
+        let usage = help.find("Usage:").unwrap_or_default();
+        let examples = &help[help[usage..].find('\n').map_or(0, |end| usage + end)..];
+        assert!(
+            examples.contains(example.trim_end()),
+            "no example of {example:?} in its help:\n{help}"
+        );
+        seen += 1;
+        waiting.extend(
+            commands_of(&help)
+                .into_iter()
+                .map(|name| [path.clone(), vec![name]].concat()),
+        );
     }
+    assert!(seen > 8, "only {seen} commands were found");
 }
 
 #[test]
@@ -159,10 +198,14 @@ impl Drop for Running {
     }
 }
 
-/// Reads a running half's log until every one of `words` was in it.
-fn log_tells(config: &Path, words: &[&str]) {
-    let mut relayer = command(&["relayer", "--config", config.to_str().unwrap()]);
-    let mut running = Running(relayer.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+/// Runs a half and reads its log until every one of `words` was in it.
+fn log_tells(half: &str, config: &Path, words: &[&str]) {
+    log_of(command(&[half, "--config", config.to_str().unwrap()]), words);
+}
+
+/// Runs a command and reads its log until every one of `words` was in it.
+fn log_of(mut command: Command, words: &[&str]) {
+    let mut running = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let mut missing: Vec<&str> = words.to_vec();
     for line in BufReader::new(running.0.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
@@ -171,13 +214,14 @@ fn log_tells(config: &Path, words: &[&str]) {
             return;
         }
     }
-    panic!("the relayer ended before it said {missing:?}");
+    panic!("it ended before it said {missing:?}");
 }
 
 #[test]
 fn missing_redis_and_chain_are_waited_for() {
     let folder = Folder::new();
     log_tells(
+        "relayer",
         &folder.path("relayer.yaml"),
         &[
             "Redis does not answer yet",

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::codec::{Codec, scalar};
 use crate::document::Node;
+use crate::outline::{Scalar, Shape};
 use crate::reader::Reader;
 
 /// `host:port`; an empty host means all of IPv4, port 0 a free one.
@@ -74,6 +75,12 @@ impl Codec for Address {
             let remedy = "write host:port with a port of 0 to 65535, such as 0.0.0.0:8080, [::]:8080 or :8080";
             reader.impossible(node, format!("{text:?} is no address to listen on"), remedy)
         })
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Matching(":[0-9]{1,5}$"))
+    }
+    fn written(value: &ListenAddress) -> serde_json::Value {
+        value.to_string().into()
     }
 }
 

@@ -1,16 +1,18 @@
 //! How the values of keys are written: one type for each notation.
 
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use pocket_protocol::{AppAddress, ServiceId, SupplierAddress};
+use serde_json::{Value as Json, json};
 
 use crate::document::{Node, Value};
-use crate::error::{Origin, ProblemKind};
+use crate::outline::{Scalar, Shape};
 use crate::reader::{Fields, Reader};
 use crate::suggest::nearest;
+
+pub(crate) use crate::collection::{List, Map, Name, Nested};
 
 /// A notation of values.
 pub(crate) trait Codec {
@@ -21,6 +23,14 @@ pub(crate) trait Codec {
 
     /// Reads a node that is not blank; `None` when a problem was noted.
     fn read(node: &Node, reader: &mut Reader) -> Option<Self::Value>;
+
+    /// What may be written as the value of the key `name`.
+    fn shape(name: &str) -> Shape;
+
+    /// A value as it would be written; nothing for what is no key's default.
+    fn written(_value: &Self::Value) -> Json {
+        Json::Null
+    }
 
     /// How to add the key `name` where it is missing.
     fn addition(name: &str) -> String {
@@ -59,6 +69,12 @@ impl Codec for Text {
             _ => reader.wrong_type(node, "text", "a single value"),
         }
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Text)
+    }
+    fn written(value: &String) -> Json {
+        value.as_str().into()
+    }
 }
 
 /// A path of the file system.
@@ -69,6 +85,9 @@ impl Codec for Path {
     const EXAMPLE: &str = "/path/to/file";
     fn read(node: &Node, reader: &mut Reader) -> Option<PathBuf> {
         scalar(node, reader, "a path", Self::EXAMPLE).map(PathBuf::from)
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Text)
     }
 }
 
@@ -88,6 +107,12 @@ impl Codec for Flag {
         }
         reader.wrong_type(node, "true or false", "true or false, without quotes")
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Flag)
+    }
+    fn written(value: &bool) -> Json {
+        (*value).into()
+    }
 }
 
 /// A whole number between `MIN` and `MAX`.
@@ -98,7 +123,7 @@ pub(crate) type Count = Whole<u32, 0, { u32::MAX as u64 }>;
 /// A number of bytes, blocks or upokt, nought included.
 pub(crate) type Amount = Whole<u64, 0, { i64::MAX as u64 }>;
 
-impl<T: TryFrom<u64>, const MIN: u64, const MAX: u64> Codec for Whole<T, MIN, MAX> {
+impl<T: TryFrom<u64> + Into<u64> + Copy, const MIN: u64, const MAX: u64> Codec for Whole<T, MIN, MAX> {
     type Value = T;
     const EXAMPLE: &str = "10";
 
@@ -122,6 +147,17 @@ impl<T: TryFrom<u64>, const MIN: u64, const MAX: u64> Codec for Whole<T, MIN, MA
             unreachable!("the least value fits the type")
         };
         value
+    }
+
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Whole {
+            least: MIN as i64,
+            most: MAX,
+        })
+    }
+
+    fn written(value: &T) -> Json {
+        (*value).into().into()
     }
 }
 
@@ -165,10 +201,18 @@ impl<const MIN: u32> Codec for Number<MIN> {
             None => reader.wrong_type(node, "a number", "digits with a point, such as 1.5, without quotes"),
         }
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Number {
+            least: f64::from(MIN) / 1000.0,
+        })
+    }
+    fn written(value: &f64) -> Json {
+        (*value).into()
+    }
 }
 
 /// An enum whose values have names.
-pub(crate) trait Named: Copy + 'static {
+pub(crate) trait Named: Copy + PartialEq + 'static {
     /// The names, in the order in which an error lists them.
     const NAMES: &'static [(&'static str, Self)];
     /// Other words that people write, and the name that they mean.
@@ -197,7 +241,7 @@ pub(crate) trait Named: Copy + 'static {
     }
 }
 
-/// One of the names of `E`.
+/// One of the names of `E`, in any case.
 pub(crate) struct Choice<E>(PhantomData<E>);
 
 impl<E: Named> Codec for Choice<E> {
@@ -205,10 +249,20 @@ impl<E: Named> Codec for Choice<E> {
     const EXAMPLE: &str = E::NAMES[0].0;
     fn read(node: &Node, reader: &mut Reader) -> Option<E> {
         let name = scalar(node, reader, "a word", Self::EXAMPLE)?;
-        E::named(name).or_else(|| {
+        E::named(&name.to_ascii_lowercase()).or_else(|| {
             let (what, remedy) = E::unknown(name);
             reader.impossible(node, what, remedy)
         })
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::OneOf(E::NAMES.iter().map(|(name, _)| json!(name)).collect()))
+    }
+    fn written(value: &E) -> Json {
+        E::NAMES
+            .iter()
+            .find(|(_, known)| known == value)
+            .map(|(name, _)| *name)
+            .into()
     }
 }
 
@@ -221,21 +275,26 @@ pub(crate) trait Written: FromStr<Err: std::fmt::Display> {
     const EXAMPLE: &str;
     /// What to write, in words.
     const REMEDY: &str;
+    /// What its texts match.
+    const PATTERN: &str;
 }
 
 impl Written for AppAddress {
     const EXAMPLE: &str = "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4";
     const REMEDY: &str = "write the application's address, pokt1 and 38 characters";
+    const PATTERN: &str = "^pokt1[0-9a-z]{38}$";
 }
 
 impl Written for SupplierAddress {
     const EXAMPLE: &str = "pokt1mrqt5f7qh8uxs27cjm9t7v9e74a9vvdnq5jva4";
     const REMEDY: &str = "write the supplier's operator address, pokt1 and 38 characters";
+    const PATTERN: &str = AppAddress::PATTERN;
 }
 
 impl Written for ServiceId {
     const EXAMPLE: &str = "eth";
     const REMEDY: &str = "write the service's id as it is on chain";
+    const PATTERN: &str = "^[A-Za-z0-9_-]{1,42}$";
 }
 
 impl<T: Written> Codec for Parsed<T> {
@@ -248,102 +307,7 @@ impl<T: Written> Codec for Parsed<T> {
             Err(error) => reader.impossible(node, format!("{text:?}: {error}"), T::REMEDY),
         }
     }
-}
-
-/// A list of `C`.
-pub(crate) struct List<C>(PhantomData<C>);
-
-impl<C: Codec> Codec for List<C> {
-    type Value = Vec<C::Value>;
-    const EXAMPLE: &str = C::EXAMPLE;
-    fn read(node: &Node, reader: &mut Reader) -> Option<Vec<C::Value>> {
-        let Value::List(items) = &node.value else {
-            return reader.wrong_type(
-                node,
-                "a list",
-                &format!("one \"- {}\" a line below the key", C::EXAMPLE),
-            );
-        };
-        let read = |(index, item): (usize, &Node)| {
-            reader.within(format!("[{index}]"), |reader| {
-                if item.is_blank() {
-                    reader.wrong_type(item, "a value", C::EXAMPLE)
-                } else {
-                    C::read(item, reader)
-                }
-            })
-        };
-        Some(items.iter().enumerate().filter_map(read).collect())
-    }
-    fn stand_in() -> Vec<C::Value> {
-        Vec::new()
-    }
-}
-
-/// A name that an operator chooses, as the key of a mapping.
-pub(crate) trait Name: Ord + Sized {
-    /// The name, or what is wrong and the remedy.
-    fn parse(text: &str) -> Result<Self, (String, String)>;
-}
-
-impl Name for String {
-    fn parse(text: &str) -> Result<Self, (String, String)> {
-        Ok(text.to_owned())
-    }
-}
-
-impl Name for ServiceId {
-    fn parse(text: &str) -> Result<Self, (String, String)> {
-        text.parse()
-            .map_err(|error| (format!("{error}"), Self::REMEDY.to_owned()))
-    }
-}
-
-/// A mapping from names to `C`.
-pub(crate) struct Map<K, C>(PhantomData<(K, C)>);
-
-impl<K: Name, C: Codec> Codec for Map<K, C> {
-    type Value = BTreeMap<K, C::Value>;
-    const EXAMPLE: &str = "{}";
-    fn read(node: &Node, reader: &mut Reader) -> Option<BTreeMap<K, C::Value>> {
-        let Value::Map(entries) = &node.value else {
-            return reader.wrong_type(node, "a section", "one \"name: value\" a line below the key");
-        };
-        let mut values = BTreeMap::new();
-        for entry in entries {
-            // The name may decide how its value reads, so the value of a wrong one is left alone.
-            reader.within(entry.name.clone(), |reader| match K::parse(&entry.name) {
-                Ok(name) => {
-                    let value = if entry.node.is_blank() {
-                        reader.wrong_type(&entry.node, "a value", C::EXAMPLE)
-                    } else {
-                        C::read(&entry.node, reader)
-                    };
-                    values.extend(value.map(|value| (name, value)));
-                }
-                Err((what, remedy)) => reader.note(ProblemKind::Impossible, &entry.origin, what, remedy),
-            });
-        }
-        Some(values)
-    }
-    fn addition(name: &str) -> String {
-        format!("add {name}, with its entries on the lines below")
-    }
-    fn stand_in() -> BTreeMap<K, C::Value> {
-        BTreeMap::new()
-    }
-}
-
-/// A section as a value of a list or a mapping.
-pub(crate) struct Nested<S>(PhantomData<S>);
-
-impl<S: Section> Codec for Nested<S> {
-    type Value = S;
-    const EXAMPLE: &str = "a section";
-    fn read(node: &Node, reader: &mut Reader) -> Option<S> {
-        Some(reader.section(node, S::read))
-    }
-    fn stand_in() -> S {
-        Reader::default().section(&Node::null(Origin::Absent), S::read)
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Matching(T::PATTERN))
     }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use crate::codec::{Codec, scalar, whole_number};
 use crate::document::{Node, Value};
+use crate::outline::{Scalar, Shape};
 use crate::reader::Reader;
 
 /// Ten years: longer is a slip of the unit.
@@ -62,6 +65,15 @@ impl<const MIN: u64> Codec for Seconds<MIN> {
     fn read(node: &Node, reader: &mut Reader) -> Option<Duration> {
         counted(node, reader, MIN, Duration::from_secs(1), "seconds")
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Whole {
+            least: MIN as i64,
+            most: LONGEST.as_secs(),
+        })
+    }
+    fn written(value: &Duration) -> Json {
+        value.as_secs().into()
+    }
 }
 
 impl Codec for Milliseconds {
@@ -69,6 +81,15 @@ impl Codec for Milliseconds {
     const EXAMPLE: &str = "1000";
     fn read(node: &Node, reader: &mut Reader) -> Option<Duration> {
         counted(node, reader, 0, Duration::from_millis(1), "milliseconds")
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Whole {
+            least: 0,
+            most: LONGEST.as_secs() * 1000,
+        })
+    }
+    fn written(value: &Duration) -> Json {
+        (value.as_millis() as u64).into()
     }
 }
 
@@ -83,6 +104,15 @@ impl Codec for SecondsOrOff {
             }
             _ => Seconds::<0>::read(node, reader).map(Some),
         }
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Whole {
+            least: i64::MIN,
+            most: LONGEST.as_secs(),
+        })
+    }
+    fn written(value: &Option<Duration>) -> Json {
+        value.map_or(Json::from(-1), |duration| duration.as_secs().into())
     }
 }
 
@@ -101,6 +131,18 @@ impl Codec for WithUnits {
             ),
             None => reader.wrong_type(node, "a duration", "a number with a unit, such as 90s, 30m or 1h30m"),
         }
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Duration)
+    }
+    fn written(value: &Duration) -> Json {
+        let seconds = value.as_secs();
+        match seconds {
+            _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+            _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+            _ => format!("{seconds}s"),
+        }
+        .into()
     }
 }
 

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::codec::{Codec, scalar};
 use crate::document::Node;
+use crate::outline::{Scalar, Shape};
 use crate::reader::Reader;
 
 /// An `http` or `https` URL.
@@ -24,6 +25,9 @@ impl Codec for HttpUrl {
             }
             Err(what) => reader.impossible(node, what, format!("write a URL such as {}", Self::EXAMPLE)),
         }
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Matching("^https?://"))
     }
 }
 
@@ -60,6 +64,9 @@ impl Codec for GrpcTarget {
             _ => reader.impossible(node, "is not host:port", remedy),
         }
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Matching(":[0-9]{1,5}/*$"))
+    }
 }
 
 /// The URL of one Redis server, or of several for a cluster or sentinels; may hold a password, which `Debug` and
@@ -68,6 +75,11 @@ impl Codec for GrpcTarget {
 pub struct RedisUrl(String);
 
 impl RedisUrl {
+    /// The server of this machine, on the usual port.
+    pub(crate) fn local() -> Self {
+        Self(Self::EXAMPLE.to_owned())
+    }
+
     /// The URL with its password, for the one place that connects.
     pub fn expose(&self) -> &str {
         &self.0
@@ -146,6 +158,12 @@ impl Codec for RedisUrl {
             },
             Some,
         )
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Matching("^rediss?(-sentinel|-cluster)?://"))
+    }
+    fn written(value: &Self) -> serde_json::Value {
+        value.to_string().into()
     }
 }
 

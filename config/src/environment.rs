@@ -1,10 +1,13 @@
 //! What is known beside the file: variables for `${NAME}`, and values that replace the file's.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::document::{Node, Value};
-use crate::error::Origin;
+use crate::document::Node;
+use crate::error::{Origin, Problem};
+use crate::outline::Shape;
+use crate::overrides;
 
 /// Variables that replace one key of the file, and the key.
 pub const OVERRIDES: [(&str, &str); 3] = [
@@ -52,14 +55,24 @@ impl Environment {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// Puts the variables of [`OVERRIDES`] and then the replacements into `root`, sections included. A variable that
-    /// is set but empty counts as not set.
-    pub(crate) fn apply(&self, root: &mut Node) {
+    /// The variables that start with `prefix`, in the order of their names.
+    pub(crate) fn with_prefix<'e>(&'e self, prefix: &'e str) -> impl Iterator<Item = (&'e str, &'e str)> {
+        let from = self
+            .variables
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.take_while(move |(name, _)| name.starts_with(prefix))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Puts into `root`, sections included: the variables of [`OVERRIDES`], those that start with `prefix`, and the
+    /// replacements. A variable that is set but empty counts as not set.
+    pub(crate) fn apply(&self, prefix: &str, shape: &Shape, root: &mut Node, problems: &mut Vec<Problem>) {
         for (name, key) in OVERRIDES {
             if let Some(value) = self.variable(name).filter(|value| !value.is_empty()) {
                 put(root, key, value, format!("environment variable {name}").into());
             }
         }
+        overrides::apply(self, prefix, shape, root, problems);
         for Replacement { key, value, source } in &self.replacements {
             put(root, key, value, Arc::clone(source));
         }
@@ -79,34 +92,13 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     }
 }
 
-/// Sets the dotted `key` below `root`. A section that is missing or empty is made; one that is not a section is left
-/// for the reader to complain about.
+/// Sets the dotted `key` below `root`.
 fn put(root: &mut Node, key: &str, value: &str, source: Arc<str>) {
     let origin = Origin::Given(source);
-    let mut node = root;
-    for name in key.split('.') {
-        if node.is_null() {
-            *node = Node {
-                value: Value::Map(Vec::new()),
-                origin: origin.clone(),
-            };
-        }
-        let Value::Map(entries) = &mut node.value else { return };
-        let index = entries.iter().position(|entry| entry.name == name).unwrap_or_else(|| {
-            entries.push(crate::document::Entry {
-                name: name.into(),
-                origin: origin.clone(),
-                node: Node::null(origin.clone()),
-            });
-            entries.len() - 1
-        });
-        node = &mut entries[index].node;
-    }
-    *node = Node {
-        value: Value::Scalar {
-            text: value.into(),
-            plain: true,
-        },
-        origin,
+    let path: Vec<&str> = key.split('.').collect();
+    let value = Node {
+        origin: origin.clone(),
+        ..Node::plain(value)
     };
+    overrides::put(root, &path, value, &origin);
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::codec::{Codec, scalar};
 use crate::document::Node;
+use crate::outline::{Scalar, Shape};
 use crate::reader::Reader;
 
 /// Upokt for one unit of gas, in steps of 10^-18 as the chain's decimals.
@@ -52,6 +53,12 @@ impl Codec for GasPrice {
             let what = format!("{text:?} is no price of gas");
             reader.impossible(node, what, "write an amount of upokt, such as 0.000001upokt")
         })
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Matching("^[0-9]+([.][0-9]+)? *upokt$"))
+    }
+    fn written(value: &Self) -> serde_json::Value {
+        value.to_string().into()
     }
 }
 

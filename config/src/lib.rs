@@ -17,18 +17,23 @@
 
 mod address;
 mod codec;
+mod collection;
 mod document;
 mod duration;
 mod endpoint;
 mod environment;
 mod error;
+mod example;
 mod gas_price;
 mod load;
 mod miner;
+mod outline;
+mod overrides;
 mod reader;
 mod referred;
 mod relayer;
 mod reload;
+mod schema;
 mod secret;
 mod shared;
 mod suggest;
@@ -37,12 +42,13 @@ pub use address::ListenAddress;
 pub use endpoint::RedisUrl;
 pub use environment::{Environment, OVERRIDES};
 pub use error::{ConfigError, Origin, Problem, ProblemKind, Problems};
+pub use example::UnusedKey;
 pub use gas_price::GasPrice;
 pub use miner::{
     BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, SupplierClaimingConfig, SupplierEntry,
     TransactionConfig, WorkerPoolsConfig,
 };
-pub use referred::files_named;
+pub use overrides::UnknownVariable;
 pub use relayer::{
     Authentication, BackendConfig, BackendEndpoint, BackendHealthCheck, BackendSelection, CacheWarmupConfig,
     FailBehavior, HandshakeSignature, HeaderName, HealthCheckKind, HttpTransportConfig, InboundConfig, OutlierEjection,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::codec::Codec;
 use crate::document::{Entry, Node, Value};
 use crate::error::{Origin, Problem, ProblemKind};
+use crate::outline::{Key, Outline, Shape};
 use crate::suggest::nearest;
 
 /// Collects problems and knows the key that is being read.
@@ -14,6 +15,8 @@ pub(crate) struct Reader {
     path: Vec<String>,
     /// Above nought, problems are not noted: what is read stands in for something already complained about.
     muted: usize,
+    /// The keys asked for in the current section, when it is to be learnt which there are.
+    outline: Option<Outline>,
 }
 
 /// `a.b[0].c`; a name that is not a plain word is quoted.
@@ -78,6 +81,20 @@ impl Reader {
         value
     }
 
+    /// What `read` gives for an empty section, and the keys that it asks for. Notes no problem.
+    pub fn outlined<T>(&mut self, read: impl FnOnce(&mut Fields<'_, '_>) -> T) -> (T, Outline) {
+        let outer = self.outline.replace(Outline::default());
+        self.muted += 1;
+        let value = read(&mut Fields {
+            reader: self,
+            node: &Node::null(Origin::Absent),
+            asked: Vec::new(),
+        });
+        self.muted -= 1;
+        let outline = std::mem::replace(&mut self.outline, outer);
+        (value, outline.unwrap_or_default())
+    }
+
     /// Reads `node` as a section through `read`, then notes the keys that `read` did not ask for. A node that is no
     /// section is noted once, and `read` gets an empty one.
     pub fn section<T>(&mut self, node: &Node, read: impl FnOnce(&mut Fields<'_, '_>) -> T) -> T {
@@ -126,15 +143,40 @@ impl<'n> Fields<'_, 'n> {
         self.entries().iter().find(|entry| entry.name == name)
     }
 
+    /// Remembers that the key is asked for, if that is to be learnt.
+    fn outline<C: Codec>(&mut self, name: &'static str, default: Option<&C::Value>, required: bool) {
+        if let Some(outline) = &mut self.reader.outline {
+            outline.keys.push(Key {
+                name,
+                shape: C::shape(name),
+                default: default.map(C::written),
+                required,
+            });
+        }
+    }
+
+    /// Says that at least one of these keys is needed, which the caller checks.
+    pub fn one_of(&mut self, names: &[&'static str]) {
+        if let Some(outline) = &mut self.reader.outline {
+            outline.one_of.push(names.to_vec());
+        }
+    }
+
     /// The value of a key that may be left out.
     pub fn optional<C: Codec>(&mut self, name: &'static str) -> Option<C::Value> {
+        self.outline::<C>(name, None, false);
+        self.value::<C>(name)
+    }
+
+    fn value<C: Codec>(&mut self, name: &'static str) -> Option<C::Value> {
         let entry = self.entry(name).filter(|entry| !entry.node.is_blank())?;
         self.reader.within(name, |reader| C::read(&entry.node, reader))
     }
 
     /// The value of a key, or `default` when it is left out; after a problem too, so that the rest is still checked.
     pub fn or<C: Codec>(&mut self, name: &'static str, default: C::Value) -> C::Value {
-        self.optional::<C>(name).unwrap_or(default)
+        self.outline::<C>(name, Some(&default), false);
+        self.value::<C>(name).unwrap_or(default)
     }
 
     /// Like [`Self::or`], where nought means the default too, as it does for the peer.
@@ -143,13 +185,15 @@ impl<'n> Fields<'_, 'n> {
         name: &'static str,
         default: C::Value,
     ) -> C::Value {
-        self.optional::<C>(name)
+        self.outline::<C>(name, Some(&default), false);
+        self.value::<C>(name)
             .filter(|value| *value != C::Value::default())
             .unwrap_or(default)
     }
 
     /// The value of a key that must be there, or one that stands in for it after a problem.
     pub fn required<C: Codec>(&mut self, name: &'static str) -> C::Value {
+        self.outline::<C>(name, None, true);
         let entry = self.entry(name);
         let origin = match entry {
             Some(entry) if !entry.node.is_blank() => {
@@ -168,6 +212,17 @@ impl<'n> Fields<'_, 'n> {
 
     /// A section below this one; when it is left out, its keys count as left out.
     pub fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Fields<'_, '_>) -> T) -> T {
+        if self.reader.outline.is_some() {
+            let (value, outline) = self.reader.within(name, |reader| reader.outlined(read));
+            let key = Key {
+                name,
+                required: outline.is_required(),
+                shape: Shape::Section(outline),
+                default: None,
+            };
+            self.reader.outline.get_or_insert_default().keys.push(key);
+            return value;
+        }
         let entry = self.entry(name);
         let absent = Node::null(self.node.origin.clone());
         let node = entry.map_or(&absent, |entry| &entry.node);
@@ -176,19 +231,31 @@ impl<'n> Fields<'_, 'n> {
 
     /// The value of the key `name`, or of the file whose path the key `file_name` holds, without the blanks around it.
     pub fn or_file<C: Codec>(&mut self, name: &'static str, file_name: &'static str) -> Option<C::Value> {
-        let value = self.optional::<C>(name);
-        let Some(path) = self.optional::<crate::codec::Path>(file_name) else {
-            return value;
-        };
-        if self.written(name) {
+        self.outline::<C>(name, None, false);
+        self.value_or_content::<C>(name, file_name)
+    }
+
+    /// Like [`Self::or_file`], with a default.
+    pub fn or_file_or<C: Codec>(&mut self, name: &'static str, file_name: &'static str, default: C::Value) -> C::Value {
+        self.outline::<C>(name, Some(&default), false);
+        self.value_or_content::<C>(name, file_name).unwrap_or(default)
+    }
+
+    fn value_or_content<C: Codec>(&mut self, name: &'static str, file_name: &'static str) -> Option<C::Value> {
+        let value = self.value::<C>(name);
+        if self.written(name) && self.written(file_name) {
+            self.asked.push(file_name);
             self.impossible(&[file_name], format!("stands beside {name}"), "keep one of them");
             return value;
         }
-        let origin = self
-            .node
-            .get(file_name)
-            .map_or(Origin::Absent, |node| node.origin.clone());
-        self.reader.within(file_name, |reader| {
+        self.content_of::<C>(file_name).or(value)
+    }
+
+    /// What stands in the file whose path the key `name` holds, without the blanks around it.
+    pub fn content_of<C: Codec>(&mut self, name: &'static str) -> Option<C::Value> {
+        let path = self.optional::<crate::codec::Path>(name)?;
+        let origin = self.node.get(name).map_or(Origin::Absent, |node| node.origin.clone());
+        self.reader.within(name, |reader| {
             let node = match std::fs::read_to_string(&path) {
                 Ok(text) => Node {
                     origin,
@@ -196,12 +263,8 @@ impl<'n> Fields<'_, 'n> {
                 },
                 Err(error) => {
                     let what = format!("{} cannot be read: {error}", path.display());
-                    reader.note(
-                        ProblemKind::Impossible,
-                        &origin,
-                        what,
-                        "check the path and its permissions",
-                    );
+                    let remedy = "check the path and its permissions";
+                    reader.note(ProblemKind::Impossible, &origin, what, remedy);
                     return None;
                 }
             };
@@ -211,16 +274,6 @@ impl<'n> Fields<'_, 'n> {
                 C::read(&node, reader)
             }
         })
-    }
-
-    /// Like [`Self::required`], for a key whose value may be in a file.
-    pub fn required_or_file<C: Codec>(&mut self, name: &'static str, file_name: &'static str) -> C::Value {
-        if self.written(file_name) {
-            self.or_file::<C>(name, file_name).unwrap_or_else(C::stand_in)
-        } else {
-            self.asked.push(file_name);
-            self.required::<C>(name)
-        }
     }
 
     /// The name of this section's own key.

@@ -4,23 +4,40 @@ use std::path::{Path, PathBuf};
 
 use crate::document::{Node, Value};
 use crate::environment::Environment;
+use crate::load::Document;
+use crate::miner::MinerConfig;
+use crate::relayer::RelayerConfig;
 
-/// Every file that a configuration names: the values of all keys that end with `_file`, whatever they are for. Nothing is
-/// checked; a configuration that cannot be read names none.
-pub fn files_named(path: impl AsRef<Path>, environment: &Environment) -> Vec<PathBuf> {
-    let Ok(text) = std::fs::read_to_string(path) else {
-        return Vec::new();
-    };
-    named_in(&text, environment)
+impl RelayerConfig {
+    /// Every file that the configuration at `path` names: the values of all keys that end with `_file`, whatever they are
+    /// for. Nothing is checked; a configuration that cannot be read names none.
+    pub fn files_named(path: impl AsRef<Path>, environment: &Environment) -> Vec<PathBuf> {
+        files_named::<Self>(path.as_ref(), environment)
+    }
 }
 
-fn named_in(text: &str, environment: &Environment) -> Vec<PathBuf> {
+impl MinerConfig {
+    /// Every file that the configuration at `path` names: the values of all keys that end with `_file`, whatever they are
+    /// for. Nothing is checked; a configuration that cannot be read names none.
+    pub fn files_named(path: impl AsRef<Path>, environment: &Environment) -> Vec<PathBuf> {
+        files_named::<Self>(path.as_ref(), environment)
+    }
+}
+
+fn files_named<S: Document>(path: &Path, environment: &Environment) -> Vec<PathBuf> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => named_in::<S>(&text, environment),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn named_in<S: Document>(text: &str, environment: &Environment) -> Vec<PathBuf> {
     let mut problems = Vec::new();
     let Ok(mut root) = Node::parse(text, &mut problems) else {
         return Vec::new();
     };
     root.expand(environment, &mut Vec::new(), &mut problems);
-    environment.apply(&mut root);
+    environment.apply(S::PREFIX, &S::shape(), &mut root, &mut problems);
     let mut files = Vec::new();
     collect(&root, &mut files);
     files
@@ -57,9 +74,9 @@ services: { eth: { backends: { jsonrpc: { authentication: { bearer_token_file: t
 http_transport: { ca_file: }
 ";
         let environment = Environment::from_iter([("FOLDER", "/etc")]);
-        let files = named_in(text, &environment);
+        let files = named_in::<RelayerConfig>(text, &environment);
         let expected = ["/run/secrets/redis", "/etc/keys.yaml", "cert.pem", "key.pem", "token"];
         assert_eq!(files, expected.map(PathBuf::from));
-        assert!(named_in("[", &environment).is_empty());
+        assert!(named_in::<RelayerConfig>("[", &environment).is_empty());
     }
 }

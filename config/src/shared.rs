@@ -10,12 +10,13 @@ use crate::codec::{Choice, Codec, Count, Flag, List, Named, Path, Section, Text,
 use crate::document::Node;
 use crate::duration::Seconds;
 use crate::endpoint::{GrpcTarget, HttpUrl, RedisUrl};
+use crate::outline::{Scalar, Shape};
 use crate::reader::{Fields, Reader};
 
 /// `redis`: where relays and trees are kept between relayer and miner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RedisConfig {
-    /// `url` or `url_file`, required (the environment's `REDIS_URL` goes first).
+    /// `url` or `url_file` (the environment's `REDIS_URL` goes first); `redis://localhost:6379`.
     pub url: RedisUrl,
     /// `pool_size`: most connections; `None` (0 or unset) leaves it to the store.
     pub pool_size: Option<u32>,
@@ -40,7 +41,7 @@ impl Section for RedisConfig {
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         let positive = |count: u32| (count > 0).then_some(count);
         Self {
-            url: fields.required_or_file::<RedisUrl>("url", "url_file"),
+            url: fields.or_file_or::<RedisUrl>("url", "url_file", RedisUrl::local()),
             pool_size: fields.optional::<Count>("pool_size").and_then(positive),
             min_idle_connections: fields.optional::<Count>("min_idle_conns").and_then(positive),
             pool_timeout: fields.or_if_zero::<Seconds<0>>("pool_timeout_seconds", Duration::from_secs(4)),
@@ -118,6 +119,12 @@ impl Codec for KeyWord {
         }
         Some(text.to_owned())
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Matching(r"^[^\s*?\[\]\\]+$"))
+    }
+    fn written(value: &String) -> serde_json::Value {
+        value.as_str().into()
+    }
 }
 
 /// `pocket_node`: the chain's node.
@@ -166,10 +173,9 @@ impl Section for KeysConfig {
             keys_dir: fields.optional::<Path>("keys_dir"),
             keyring: fields.optional::<crate::codec::Nested<KeyringConfig>>("keyring"),
         };
-        if !["keys_file", "keys_dir", "keyring"]
-            .iter()
-            .any(|name| fields.written(name))
-        {
+        let sources = ["keys_file", "keys_dir", "keyring"];
+        fields.one_of(&sources);
+        if !sources.iter().any(|name| fields.written(name)) {
             fields.missing(&[], "names no source of keys", "add keys_file, keys_dir or keyring");
         }
         keys
@@ -362,5 +368,15 @@ impl Codec for LogOutput {
             "stderr" => Self::Stderr,
             path => Self::File(path.into()),
         })
+    }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Scalar::Text)
+    }
+    fn written(value: &Self) -> serde_json::Value {
+        match value {
+            Self::Stdout => "stdout".into(),
+            Self::Stderr => "stderr".into(),
+            Self::File(path) => path.to_string_lossy().into(),
+        }
     }
 }

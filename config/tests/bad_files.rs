@@ -55,7 +55,6 @@ macro_rules! table {
 table! {
     empty_file_lacks_every_required_key: relayer("") => [
         "r: services: is missing; add services, with its entries on the lines below",
-        "r: redis.url: is missing; add url: redis://localhost:6379",
         "r: pocket_node.query_node_rpc_url: is missing; add query_node_rpc_url: http://localhost:26657",
         "r: pocket_node.query_node_grpc_url: is missing; add query_node_grpc_url: localhost:9090",
         "r: keys: names no source of keys; add keys_file, keys_dir or keyring",

@@ -54,6 +54,18 @@ fn example_of_a_relayer_loads() {
 }
 
 #[test]
+fn files_for_local_kubernetes_load() {
+    let file = |name| format!("{}/../deploy/tilt/config/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let relayer = RelayerConfig::load_with(file("relayer"), &Environment::default()).unwrap();
+    let miner = MinerConfig::load_with(file("miner"), &Environment::default()).unwrap();
+    // The ports that the manifests name.
+    assert_eq!(relayer.listen_addr.to_string(), "0.0.0.0:8080");
+    assert_eq!(relayer.health_check.address.to_string(), "0.0.0.0:8081");
+    assert_eq!(relayer.metrics.address.to_string(), "0.0.0.0:9091");
+    assert_eq!(miner.metrics.address.to_string(), "0.0.0.0:9092");
+}
+
+#[test]
 fn what_gateways_may_take_is_the_peers_unless_written() {
     let unwritten = relayer("");
     assert_eq!(unwritten.inbound.idle_timeout, Duration::from_mins(2));

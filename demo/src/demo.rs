@@ -1,9 +1,10 @@
 use std::fmt;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
 use pocket_client::Mode;
 use pocket_devnet::{Devnet, DevnetConfig, Localnet};
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::by_type;
 use crate::drive::Plan;
@@ -29,6 +30,8 @@ pub struct DemoOptions {
     pub block_time: Duration,
     /// Ask for every RPC type and for streams, instead of JSON-RPC alone.
     pub all_types: bool,
+    /// Show the run on standard error: standard output is for its result alone.
+    pub aside: bool,
 }
 
 impl Default for DemoOptions {
@@ -40,6 +43,7 @@ impl Default for DemoOptions {
             suppliers: 2,
             block_time: Duration::from_millis(500),
             all_types: false,
+            aside: false,
         }
     }
 }
@@ -90,17 +94,22 @@ impl Summary {
 
     /// One line of JSON for programs that read the result.
     pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a summary is text and numbers")
+    }
+}
+
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tally = self.tally();
-        serde_json::json!({
-            "relays_answered": tally.answered,
-            "mined": tally.mined,
-            "claimed": tally.claimed,
-            "claims_accepted": tally.claims,
-            "proofs_accepted": tally.proofs_accepted,
-            "proofs_required": tally.proofs_required,
-            "rpc_types": self.finale.last.by_type,
-        })
-        .to_string()
+        let mut summary = serializer.serialize_struct("Summary", 7)?;
+        summary.serialize_field("relays_answered", &tally.answered)?;
+        summary.serialize_field("mined", &tally.mined)?;
+        summary.serialize_field("claimed", &tally.claimed)?;
+        summary.serialize_field("claims_accepted", &tally.claims)?;
+        summary.serialize_field("proofs_accepted", &tally.proofs_accepted)?;
+        summary.serialize_field("proofs_required", &tally.proofs_required)?;
+        summary.serialize_field("rpc_types", &self.finale.last.by_type)?;
+        summary.end()
     }
 }
 
@@ -147,8 +156,8 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Plays the whole path from a signed relay to a settled proof on a chain in this process, and shows it on standard
-/// output. Ends by itself: after the last settlement, or with an error.
+/// Plays the whole path from a signed relay to a settled proof on a chain in this process, and shows it. Ends by
+/// itself: after the last settlement, or with an error.
 pub async fn run_demo(options: DemoOptions) -> Result<Summary, DemoError> {
     let limit = options.longest();
     tokio::select! {
@@ -175,7 +184,19 @@ async fn play(options: DemoOptions) -> Result<Summary, DemoError> {
         world = world.asking(Mode::ALL);
     }
     let stage = Stage::start(world).await?;
-    println!(
+    let mut out: Box<dyn Write + Send> = if options.aside {
+        Box::new(io::stderr())
+    } else {
+        Box::new(io::stdout())
+    };
+    let is_terminal = if options.aside {
+        io::stderr().is_terminal()
+    } else {
+        io::stdout().is_terminal()
+    };
+    // A reader that went away does not end the run: its summary still decides the exit code.
+    let _ = writeln!(
+        out,
         "A chain at {}, a relayer at {}, {suppliers} suppliers, a block every {:?}.\n",
         devnet.rpc_url(),
         stage.relayer_url(),
@@ -185,9 +206,8 @@ async fn play(options: DemoOptions) -> Result<Summary, DemoError> {
         relays: options.relays,
         sessions: options.sessions,
     };
-    let mut view = View::new(io::stdout(), io::stdout().is_terminal(), options.relays);
+    let mut view = View::new(out, is_terminal, options.relays);
     let finale = show::run(&stage, plan, |scene| {
-        // A reader that went away does not end the run: its summary still decides the exit code.
         let _ = view.show(scene);
     })
     .await;

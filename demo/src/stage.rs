@@ -8,11 +8,11 @@ use pocket_client::{
 use pocket_config::{ConfigError, MinerConfig, RelayerConfig};
 use pocket_devnet::DevnetError;
 use pocket_miner::Miner;
-use pocket_observability::prometheus::{self, Registry};
-use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError};
+use pocket_observability::{Registry, prometheus};
+use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError, QueryMetrics};
 use pocket_relayer::{Relayer, RelayerError, RunningRelayer};
-use pocket_store::{PrivateRedis, PrivateRedisError, PublisherConfig, Store, StoreConfig, StoreError};
-use pocket_tx::{TxConfig, TxSender};
+use pocket_store::{PrivateRedis, PrivateRedisError, PublisherConfig, RedisMetrics, Store, StoreConfig, StoreError};
+use pocket_tx::{TxConfig, TxMetrics, TxSender};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +74,7 @@ pub struct Stage {
     redis: Mutex<Option<PrivateRedis>>,
     following: JoinHandle<()>,
     cancel: CancellationToken,
+    metrics: Registry,
     // Last of all: the others have files in it.
     folder: TempDir,
 }
@@ -83,23 +84,39 @@ impl Stage {
     pub async fn start(world: World) -> Result<Self, StageError> {
         let folder = tempfile::tempdir()?;
         let redis = PrivateRedis::start(folder.path(), true).await?;
+        let url = redis.url();
+        Self::begin(world, &url, Some(redis), folder).await
+    }
+
+    /// Starts everything else on a Redis that is there already, with what it holds.
+    pub async fn start_at(world: World, redis_url: &str) -> Result<Self, StageError> {
+        Self::begin(world, redis_url, None, tempfile::tempdir()?).await
+    }
+
+    async fn begin(
+        world: World,
+        redis_url: &str,
+        redis: Option<PrivateRedis>,
+        folder: TempDir,
+    ) -> Result<Self, StageError> {
         let backend = SampleBackend::start(SampleBackendConfig::default()).await?;
-        let (relayer_config, miner_config) = configs(&world, &redis.url(), &backend)?;
+        let (relayer_config, miner_config) = configs(&world, redis_url, &backend)?;
 
         let mut node = NodeConfig::new(&world.rpc_url, &world.grpc_url);
         node.chain_id = Some(world.chain_id.clone());
-        let chain = ChainClient::new(node)?;
-        let store = Store::new(StoreConfig::at(redis.url()))?;
+        let metrics = Registry::new();
+        let chain = ChainClient::with_metrics(node, QueryMetrics::register(&metrics)?)?;
+        let store = Store::with_metrics(StoreConfig::at(redis_url), RedisMetrics::register(&metrics)?)?;
         let cancel = CancellationToken::new();
         let (feed, following) = BlockFeed::start(chain.clone(), cancel.child_token());
 
-        let metrics = Registry::new();
+        let tx = TxMetrics::register(&metrics)?;
         let miner_deps = pocket_miner::Deps {
             chain: chain.clone(),
             feed: feed.clone(),
             store: store.clone(),
             keys: world.suppliers.clone().into(),
-            tx: TxSender::new(chain.clone(), world.suppliers.clone(), TxConfig::default()),
+            tx: TxSender::with_metrics(chain.clone(), world.suppliers.clone(), TxConfig::default(), tx),
             metrics: pocket_miner::Metrics::register(&metrics)?,
         };
         let relayer_deps = pocket_relayer::Deps {
@@ -107,7 +124,7 @@ impl Stage {
             feed: feed.clone(),
             store: store.clone(),
             keys: world.suppliers.clone().into(),
-            registry: metrics,
+            registry: metrics.clone(),
             publisher: PublisherConfig::default(),
         };
         let settings = pocket_miner::Settings::of(&miner_config, "stage".to_owned());
@@ -123,9 +140,10 @@ impl Stage {
             relayer: Some(relayer),
             miner: Some(miner),
             backend: Mutex::new(Some(backend)),
-            redis: Mutex::new(Some(redis)),
+            redis: Mutex::new(redis),
             following,
             cancel,
+            metrics,
             folder,
         })
     }
@@ -148,6 +166,11 @@ impl Stage {
     /// Redis.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// All that is counted here, of both halves.
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics
     }
 
     /// Where relays are sent to.

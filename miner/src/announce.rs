@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::status::Board;
 use crate::{Deps, Settings};
 
 /// Why a block was not told; the next one is.
@@ -23,6 +24,7 @@ pub(crate) async fn run(
     settings: Settings,
     deps: Deps,
     factors: watch::Receiver<ServiceFactors>,
+    board: Board,
     cancel: CancellationToken,
 ) {
     let told = factors.borrow().clone();
@@ -31,6 +33,7 @@ pub(crate) async fn run(
         factors,
         settings,
         deps,
+        board,
         lease: None,
     };
     cancel.run_until_cancelled(announcer.work()).await;
@@ -44,6 +47,7 @@ struct Announcer {
     factors: watch::Receiver<ServiceFactors>,
     /// As they were told last.
     told: ServiceFactors,
+    board: Board,
     /// Held while this miner leads.
     lease: Option<Lease>,
 }
@@ -55,7 +59,12 @@ impl Announcer {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let outcome = tokio::select! {
-                _ = tick.tick() => self.lead().await,
+                _ = tick.tick() => {
+                    let outcome = self.lead().await;
+                    self.count(&outcome);
+                    self.board.leads(self.lease.is_some());
+                    outcome
+                }
                 Ok(()) = self.factors.changed() => self.tell_factors(true).await,
                 changed = blocks.changed() => {
                     if changed.is_err() {
@@ -111,11 +120,22 @@ impl Announcer {
         // The feed does not know hashes.
         let block = self.deps.chain.block(height).await?;
         let event = BlockEvent::new(block.height, &block.hash, block.time);
-        Ok(self.deps.store.publish_block(&event).await?)
+        self.deps.store.publish_block(&event).await?;
+        self.deps.metrics.fleet.block_told();
+        Ok(())
+    }
+
+    fn count(&self, outcome: &Result<(), AnnounceError>) {
+        let (metrics, instance) = (&self.deps.metrics.fleet, &self.settings.instance);
+        metrics.leading(instance, self.lease.is_some());
+        if let Err(AnnounceError::Store(_)) = outcome {
+            metrics.election_failed(instance);
+        }
     }
 
     /// Lets another miner lead at once.
     async fn step_down(&self) {
+        self.deps.metrics.fleet.leading(&self.settings.instance, false);
         if let Some(lease) = &self.lease
             && let Err(error) = self.deps.store.release(lease).await
         {

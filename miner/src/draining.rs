@@ -15,8 +15,14 @@ use crate::worker::Worker;
 #[derive(Default)]
 pub(crate) struct Draining {
     /// By session end: the stream's last entry at a moment when no relayer could add another.
-    drained_at: HashMap<Height, StreamId>,
+    drained_at: HashMap<Height, Drained>,
     silences: Silences,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Drained {
+    last: StreamId,
+    connection: u64,
 }
 
 /// Relayers and stream at one moment, asked once for all sessions.
@@ -28,6 +34,9 @@ pub(crate) struct Sight {
     last: StreamId,
     /// What no tree holds yet, asked after that. Entries are deleted when a tree holds them, whoever read which.
     oldest: Option<StreamId>,
+    /// Which of the connections to Redis was asked, see [`Store::connections`](pocket_store::Store::connections). What
+    /// one server said is no word about another that has taken its place.
+    pub connection: u64,
 }
 
 impl Draining {
@@ -38,12 +47,30 @@ impl Draining {
         }
         // From the deadline on relayers refuse these relays, and one that says nothing is waited for no longer.
         let are_past = sight.open_from.is_some_and(|open_from| open_from > end) || height >= windows.seal_deadline();
-        let drained_at = match self.drained_at.entry(end) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(unknown) if are_past => *unknown.insert(sight.last),
-            Entry::Vacant(_) => return false,
+        let now = Drained {
+            last: sight.last,
+            connection: sight.connection,
         };
-        sight.oldest.is_none_or(|oldest| oldest > drained_at)
+        let drained = match self.drained_at.entry(end) {
+            Entry::Occupied(known) if known.get().connection == sight.connection => *known.get(),
+            Entry::Occupied(mut other) if are_past => {
+                other.insert(now);
+                now
+            }
+            Entry::Vacant(unknown) if are_past => *unknown.insert(now),
+            _ => return false,
+        };
+        sight.oldest.is_none_or(|oldest| oldest > drained.last)
+    }
+
+    /// Looks anew whether sessions that end at `end` are drained.
+    pub fn forget(&mut self, end: Height) {
+        self.drained_at.remove(&end);
+    }
+
+    /// A relayer that is silent and may have relays still.
+    pub fn awaited(&self) -> Option<&str> {
+        self.silences.awaited()
     }
 
     /// Forgets all session ends but those.
@@ -73,7 +100,8 @@ impl Worker {
     }
 
     async fn sight(&mut self) -> Result<Sight, StoreError> {
-        let store = &self.deps.store;
+        let store = &self.deps.store.careful();
+        let connection = store.connections();
         let relayers = store.relayers().await?;
         let dead = self.draining.silences.note(relayers.silent, Instant::now());
         if !dead.is_empty() {
@@ -90,10 +118,14 @@ impl Worker {
         }
         let is_silent = self.draining.silences.awaited().is_some() || !self.outages.are_over();
         let open_from = least.map_or(Height(i64::MAX), |(_, mark)| mark.open_from);
+        let last = store.last_entry(&self.supplier).await?;
+        let oldest = store.oldest_entry(&self.supplier).await?;
+        let is_of_one_server = store.connections() == connection;
         Ok(Sight {
-            open_from: (!is_silent).then_some(open_from),
-            last: store.last_entry(&self.supplier).await?,
-            oldest: store.oldest_entry(&self.supplier).await?,
+            open_from: (!is_silent && is_of_one_server).then_some(open_from),
+            last,
+            oldest,
+            connection: store.connections(),
         })
     }
 }
@@ -124,6 +156,7 @@ mod tests {
             open_from: open_from.map(Height),
             last: entry(last),
             oldest: oldest.map(entry),
+            connection: 1,
         }
     }
 
@@ -140,6 +173,21 @@ mod tests {
         assert!(!is_over(12, sight(Some(20), 7, Some(6))), "an entry is not in");
         // What came later is of other sessions.
         assert!(is_over(12, sight(Some(20), 9, Some(8))));
+    }
+
+    #[test]
+    fn what_a_server_said_is_forgotten_when_another_takes_its_place() {
+        let mut draining = Draining::default();
+        let mut is_over = |sight| draining.is_over(END, Height(12), &WINDOWS, &sight);
+        assert!(!is_over(sight(Some(20), 7, Some(6))));
+        // The other has an entry that the first never had, and a relayer that has not spoken there yet.
+        let other = |open_from, last, oldest| Sight {
+            connection: 2,
+            ..sight(open_from, last, oldest)
+        };
+        assert!(!is_over(other(Some(10), 9, Some(8))));
+        assert!(!is_over(other(Some(20), 9, Some(8))));
+        assert!(is_over(other(Some(20), 9, None)));
     }
 
     #[test]

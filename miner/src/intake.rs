@@ -1,6 +1,7 @@
 //! From stream entries to leaves that are stored.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use futures::future::try_join_all;
 use pocket_proto::pocket::ha::MinedRelayMessage;
@@ -68,7 +69,10 @@ impl Worker {
                     group.relays.push(message);
                 }
                 Err(reason) => {
-                    self.deps.metrics.rejected(&self.supplier, reason, 1);
+                    if reason == "undecodable" {
+                        self.deps.metrics.intake.unreadable(&self.supplier);
+                    }
+                    self.deps.metrics.rejected(&self.supplier, reason, "unknown", 1);
                     tracing::error!(supplier = %self.supplier, entry = %delivery.id, reason, "a stream entry is no relay of ours");
                     unusable.push(delivery.id);
                 }
@@ -98,7 +102,7 @@ impl Worker {
             Some(session) => session,
             None => self.find(&id, &relays[0]).await?,
         };
-        let service = session.record.service.clone();
+        let (service, began) = (session.record.service.clone(), Instant::now());
         self.deps.metrics.consumed(&self.supplier, &service, relays.len());
         if session.record.state != SessionState::Active {
             if self.restore(&session, &relays).await? {
@@ -129,6 +133,7 @@ impl Worker {
             .prepare(&session.record, std::mem::take(&mut held.tree), &paths)
             .await?;
         let limit = self.settings.tree_memory.share();
+        let published: Vec<i64> = relays.iter().map(|relay| relay.published_at_unix_nano).collect();
         let few = relays.len() <= HASHED_AT_ONCE;
         let hashing = move || {
             let inserted = tree.insert_batch(relays.iter().map(|relay| leaf(relay, units)));
@@ -150,8 +155,16 @@ impl Worker {
         session.record.compute_units = ComputeUnits(changes.root.sum());
         self.commit(&session, &changes, &entries).await?;
         session.live_root = Some(changes.root);
-        let new = inserted.iter().filter(|insertion| **insertion == Insertion::New);
-        self.deps.metrics.added(&self.supplier, &service, new.count());
+        let new = inserted
+            .iter()
+            .filter(|insertion| **insertion == Insertion::New)
+            .count();
+        let metrics = &self.deps.metrics;
+        metrics.added(&self.supplier, &service, new);
+        metrics.intake.acknowledged(&self.supplier, entries.len());
+        metrics
+            .intake
+            .stored(&self.supplier, &service, &published, new, began.elapsed());
         Ok(session)
     }
 
@@ -210,16 +223,21 @@ impl Worker {
             // Relayers tell when they are done with a session, so this is a relayer that could not.
             let (session, state) = (&record.session, record.state.as_str());
             tracing::error!(%session, relays = late, state, "relays came after their session was sealed");
-            self.deps.metrics.rejected(&self.supplier, "sealed", late as usize);
+            self.deps
+                .metrics
+                .rejected(&self.supplier, "sealed", record.service.as_str(), late as usize);
         }
         Ok(())
     }
 
     async fn acknowledge(&self, entries: &[StreamId]) -> Result<u64, WorkError> {
-        self.retry("acknowledge", |store, lease, supplier| async move {
-            store.acknowledge(&lease, &supplier, entries).await
-        })
-        .await
+        let deleted = self
+            .retry("acknowledge", |store, lease, supplier| async move {
+                store.acknowledge(&lease, &supplier, entries).await
+            })
+            .await?;
+        self.deps.metrics.intake.acknowledged(&self.supplier, entries.len());
+        Ok(deleted)
     }
 
     /// The session as stored, or a new one.

@@ -11,6 +11,7 @@ mod claim;
 mod control;
 mod draining;
 mod error;
+mod inherited;
 mod intake;
 pub mod lifecycle;
 mod memory;
@@ -26,10 +27,12 @@ mod seal;
 mod session;
 mod settlement;
 mod silence;
+mod status;
 mod submit;
 mod trees;
 mod watch;
 mod worker;
+mod worth;
 
 use std::time::Duration;
 
@@ -43,8 +46,11 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 pub use control::MinerControl;
+use status::{Board, Observer};
+
 pub use memory::TreeMemory;
 pub use metrics::Metrics;
+pub use status::StatusHandle;
 pub use watch::WatchSettings;
 
 /// What a miner works with. Everything is shared: clones are cheap.
@@ -149,6 +155,7 @@ pub fn service_factors(config: &MinerConfig) -> ServiceFactors {
 /// whoever takes them goes on from Redis.
 #[derive(Debug)]
 pub struct Miner {
+    status: StatusHandle,
     task: AbortOnDropHandle<()>,
     control: MinerControl,
 }
@@ -158,12 +165,19 @@ impl Miner {
     pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
         let control = MinerControl::new(&settings, &deps);
         let (factors, keys) = control.subscribe();
+        let board = Board::default();
+        let observer = Observer::new(&settings, &deps, board.clone(), cancel.clone());
+        let status = observer.handle();
         let work = async move {
-            let announcing = announce::run(settings.clone(), deps.clone(), factors, cancel.clone());
+            let announcing = announce::run(settings.clone(), deps.clone(), factors, board.clone(), cancel.clone());
             let watching = watch::run(settings.watch.clone(), deps.clone(), cancel.clone());
-            tokio::join!(announcing, watching, ownership::run(settings, deps, keys, cancel));
+            let observed = deps.clone();
+            let observing = observer.run(&observed, cancel.clone());
+            let owning = ownership::run(settings, deps, keys, board, cancel);
+            tokio::join!(announcing, watching, observing, owning);
         };
         Self {
+            status,
             control,
             task: AbortOnDropHandle::new(tokio::spawn(work.instrument(tracing::trace_span!("miner")))),
         }
@@ -172,6 +186,11 @@ impl Miner {
     /// What it can be told while it works.
     pub fn control(&self) -> MinerControl {
         self.control.clone()
+    }
+
+    /// What it tells of itself.
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
     }
 
     /// Waits until all work is handed over, after the cancellation.

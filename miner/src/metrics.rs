@@ -1,37 +1,56 @@
 //! What a miner counts. Names and labels are the Go peer's where it counts the same; sessions are
 //! not a label, so that the number of series is bounded by suppliers and services.
 
+mod claims;
+mod fleet;
+mod intake;
+mod sessions;
+mod settled;
+
+use pocket_metrics::Registry;
 use pocket_protocol::{Height, ServiceId, SupplierAddress, Upokt};
 use pocket_smst::Digest;
 use pocket_store::{SessionRecord, SessionState};
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
-use crate::settlement::Settlement;
+use crate::settlement::{Settlement, SettlementFacts};
 use crate::watch::Series;
+use claims::ClaimMetrics;
+pub(crate) use claims::Phase;
+use fleet::FleetMetrics;
+use intake::IntakeMetrics;
+use sessions::SessionMetrics;
+pub(crate) use sessions::Standing;
+use settled::SettledMetrics;
 
 /// The miner's metrics.
 #[derive(Clone)]
 pub struct Metrics {
     height: IntGauge,
     consumed: IntCounterVec,
-    added: IntCounterVec,
+    pub(crate) added: IntCounterVec,
     rejected: IntCounterVec,
     created: IntCounterVec,
     trees: IntGaugeVec,
     rebuilt: IntCounterVec,
     leases_lost: IntCounterVec,
-    claims: IntCounterVec,
+    pub(crate) claims: IntCounterVec,
     relays_claimed: IntCounterVec,
     units_claimed: IntCounterVec,
-    proofs: IntCounterVec,
+    pub(crate) proofs: IntCounterVec,
     proved: IntCounterVec,
     not_required: IntCounterVec,
-    failed: IntCounterVec,
+    pub(crate) failed: IntCounterVec,
     relays_lost: IntCounterVec,
     settled: IntCounterVec,
     relays_settled: IntCounterVec,
-    earned: IntCounterVec,
+    pub(crate) earned: IntCounterVec,
     pub(crate) watch: Series,
+    pub(crate) fleet: FleetMetrics,
+    pub(crate) intake: IntakeMetrics,
+    pub(crate) sessions: SessionMetrics,
+    pub(crate) claiming: ClaimMetrics,
+    settling: SettledMetrics,
 }
 
 impl Metrics {
@@ -65,7 +84,7 @@ impl Metrics {
             rejected: counter(
                 "relays_rejected_total",
                 "Stream entries in no tree",
-                &["supplier", "reason"],
+                &["supplier", "reason", "service_id"],
             )?,
             created: counter(
                 "sessions_created_total",
@@ -118,10 +137,15 @@ impl Metrics {
             )?,
             earned: counter(
                 "upokt_earned_total",
-                "Upokt of settled claims, before caps and shares",
+                "Upokt that settled claims paid to the supplier and those it shares with",
                 &by_service,
             )?,
             watch: Series::register(registry)?,
+            fleet: FleetMetrics::register(registry)?,
+            intake: IntakeMetrics::register(registry)?,
+            sessions: SessionMetrics::register(registry)?,
+            claiming: ClaimMetrics::register(registry)?,
+            settling: SettledMetrics::register(registry)?,
         })
     }
 
@@ -141,9 +165,9 @@ impl Metrics {
             .inc_by(relays as u64);
     }
 
-    pub(crate) fn rejected(&self, supplier: &SupplierAddress, reason: &str, relays: usize) {
+    pub(crate) fn rejected(&self, supplier: &SupplierAddress, reason: &str, service: &str, relays: usize) {
         self.rejected
-            .with_label_values(&[supplier.as_str(), reason])
+            .with_label_values(&[supplier.as_str(), reason, service])
             .inc_by(relays as u64);
     }
 
@@ -183,8 +207,11 @@ impl Metrics {
         self.rebuilt.with_label_values(&labels).inc();
     }
 
-    /// Counts a session's change of state.
-    pub(crate) fn moved(&self, record: &SessionRecord) {
+    /// Counts a session's change of state. `late` are the blocks since the window for it opened, `worth` is what the
+    /// session is expected to pay; both as far as they are known.
+    pub(crate) fn moved(&self, record: &SessionRecord, from: SessionState, late: Option<i64>, worth: Option<Upokt>) {
+        self.sessions.moved(record, from);
+        self.claiming.moved(record, late, worth);
         let labels = [record.supplier.as_str(), record.service.as_str()];
         let failed = |reason: &str| {
             let labels = [labels[0], labels[1], reason];
@@ -213,17 +240,72 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn settled(&self, record: &SessionRecord, settlement: &Settlement) {
-        let labels = [record.supplier.as_str(), record.service.as_str(), settlement.as_str()];
+    pub(crate) fn settled(&self, record: &SessionRecord, settlement: &Settlement, facts: &SettlementFacts) {
+        let labels = [record.supplier.as_str(), record.service.as_str(), settlement.label()];
         self.settled.with_label_values(&labels).inc();
         self.relays_settled.with_label_values(&labels).inc_by(record.relays);
-        if let Settlement::Settled {
-            claimed: Upokt(claimed),
-            ..
-        } = settlement
+        let Upokt(earned) = facts.earned;
+        let earned = u64::try_from(earned).unwrap_or(u64::MAX);
+        self.earned.with_label_values(&labels[..2]).inc_by(earned);
+        self.settling.settled(record, settlement, facts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pocket_protocol::{AppAddress, SessionId};
+
+    use super::*;
+
+    const SUPPLIERS: u8 = 100;
+    const SERVICES: u8 = 5;
+
+    fn series(registry: &Registry) -> usize {
+        registry.gather().iter().map(|family| family.get_metric().len()).sum()
+    }
+
+    /// A session of each supplier and service passes through every state and is settled in every way.
+    fn walk(metrics: &Metrics, session: &str) {
+        let application = AppAddress::of_public_key(&[3; 33]);
+        let settlements = [true, false].map(|proven| Settlement::Settled {
+            claimed: Upokt(1),
+            proven,
+        });
+        let unpaid = [Settlement::Expired("PROOF_MISSING".into()), Settlement::Absent];
+        for (supplier, service) in
+            (0..SUPPLIERS).flat_map(|supplier| (0..SERVICES).map(move |service| (supplier, service)))
         {
-            let claimed = u64::try_from(*claimed).unwrap_or(u64::MAX);
-            self.earned.with_label_values(&labels[..2]).inc_by(claimed);
+            let mut record = SessionRecord::new(
+                SupplierAddress::of_public_key(&[supplier; 33]),
+                SessionId::from(session),
+                format!("svc{service}").parse().unwrap(),
+                application.clone(),
+                Height(1),
+                Height(10),
+            );
+            metrics.session_seen(&record.supplier, &record.service);
+            metrics
+                .intake
+                .stored(&record.supplier, &record.service, &[1], 1, std::time::Duration::ZERO);
+            for state in SessionState::ALL {
+                let from = std::mem::replace(&mut record.state, state);
+                metrics.moved(&record, from, Some(1), Some(Upokt(1)));
+            }
+            for settlement in settlements.iter().chain(&unpaid) {
+                metrics.settled(&record, settlement, &SettlementFacts::default());
+            }
         }
+    }
+
+    #[test]
+    fn sessions_add_no_series() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        walk(&metrics, "one");
+        let after_one = series(&registry);
+        walk(&metrics, "another");
+        assert_eq!(series(&registry), after_one);
+        let each = usize::from(SUPPLIERS) * usize::from(SERVICES);
+        assert!(after_one <= each * 100, "{after_one}");
     }
 }

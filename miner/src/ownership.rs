@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use crate::retiring::Retiring;
+use crate::status::Board;
 use crate::worker::Worker;
 use crate::{Deps, Settings};
 
@@ -27,10 +28,17 @@ struct Owned {
 }
 
 /// Holds leases and runs a worker for each, until `cancel`; then hands all over.
-pub(crate) async fn run(settings: Settings, deps: Deps, mut keys: watch::Receiver<KeySet>, cancel: CancellationToken) {
+pub(crate) async fn run(
+    settings: Settings,
+    deps: Deps,
+    mut keys: watch::Receiver<KeySet>,
+    board: Board,
+    cancel: CancellationToken,
+) {
     let mut owner = Owner {
         settings,
         deps,
+        board,
         owned: HashMap::new(),
         retiring: Retiring::default(),
     };
@@ -55,6 +63,7 @@ pub(crate) async fn run(settings: Settings, deps: Deps, mut keys: watch::Receive
 struct Owner {
     settings: Settings,
     deps: Deps,
+    board: Board,
     owned: HashMap<SupplierAddress, Owned>,
     retiring: Retiring,
 }
@@ -127,6 +136,8 @@ impl Owner {
                 self.try_own(supplier).await?;
             }
         }
+        let metrics = &self.deps.metrics.fleet;
+        metrics.spread(&self.settings.instance, self.owned.len(), share, alive.len());
         self.finish_retiring().await
     }
 
@@ -158,11 +169,13 @@ impl Owner {
             return Ok(());
         };
         tracing::info!(%supplier, instance, "supplier is worked here");
+        self.deps.metrics.fleet.took(supplier, instance);
         let cancel = CancellationToken::new();
         let retire = watch::Sender::new(self.retiring.since(supplier));
         let worker = Worker::new(
             self.settings.clone(),
             self.deps.clone(),
+            self.board.clone(),
             supplier.clone(),
             lease.clone(),
             retire.subscribe(),
@@ -213,6 +226,7 @@ impl Owner {
         let Some(owned) = self.owned.remove(supplier) else {
             return;
         };
+        self.deps.metrics.fleet.released(supplier, &self.settings.instance);
         owned.cancel.cancel();
         match owned.task.await {
             Ok(is_retired) => {
@@ -223,6 +237,7 @@ impl Owner {
             }
             Err(error) => tracing::error!(%error, %supplier, "a worker ended badly"),
         }
+        self.board.forget(supplier);
         // Lost or out of reach: it expires by itself.
         if let Err(error) = self.deps.store.release(&owned.lease).await {
             tracing::debug!(%error, %supplier, "the lease is not given back");

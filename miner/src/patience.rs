@@ -68,6 +68,7 @@ impl Worker {
             match call(self.deps.store.clone(), self.lease.clone(), self.supplier.clone()).await {
                 Ok(value) => return Ok(value),
                 Err(error) if error.is_transient() => {
+                    self.deps.metrics.sessions.store_failed(&self.supplier, what);
                     tracing::warn!(%error, what, supplier = %self.supplier, "waiting for Redis");
                     self.outages.note();
                     patience.wait_unless(&self.cancel).await?;

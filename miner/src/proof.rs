@@ -90,10 +90,12 @@ async fn decide(
         ClaimProofStatus::PendingValidation => {}
     }
     let seed = deps.chain.block(due.windows.seed).await?;
-    if claim.proof_validation_status() == ClaimProofStatus::PendingValidation
-        && requirement(deps, due, &claim, &seed.hash).await? == ProofRequirement::NotRequired
-    {
-        return Ok(Decision::Done(Event::ProofNotRequired));
+    if claim.proof_validation_status() == ClaimProofStatus::PendingValidation {
+        let requirement = requirement(deps, due, &claim, &seed.hash).await;
+        deps.metrics.claiming.checked(supplier, &requirement);
+        if requirement? == ProofRequirement::NotRequired {
+            return Ok(Decision::Done(Event::ProofNotRequired));
+        }
     }
     let root = Digest::try_from(claim.root_hash.as_ref()).unwrap_or(due.root);
     let path = Path(proof_path(&seed.hash, record.session.as_str()));
@@ -120,6 +122,7 @@ async fn decide(
         }
         // The next block tries again: Redis may only be away.
         Err(reason) => {
+            deps.metrics.claiming.not_built(record);
             tracing::error!(session = %record.session, reason, "a required proof cannot be built");
             Err(QueryError::Unavailable(reason))
         }

@@ -7,8 +7,8 @@ use pocket_store::{Delivery, Lease, Pending, Store, StoreError, StreamConsumer};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::Settings;
 use crate::patience::{Outages, Patience};
+use crate::{Metrics, Settings};
 
 /// Between two looks for entries that a former owner read after it had lost the lease.
 const STRAYS_LOOK: Duration = Duration::from_secs(1);
@@ -34,6 +34,7 @@ pub(crate) struct Reader {
     pub supplier: SupplierAddress,
     pub lease: Lease,
     pub outages: Outages,
+    pub metrics: Metrics,
 }
 
 impl Reader {
@@ -60,6 +61,7 @@ impl Reader {
                 Err(error) => {
                     tracing::warn!(%error, supplier = %self.supplier, "cannot read the stream, trying again");
                     self.outages.note();
+                    self.metrics.intake.read_failed(&self.supplier);
                     // What an answer held that got lost is pending under our name.
                     reading.pending = Some(Pending::of(self.supplier.clone()));
                     patience.wait().await;
@@ -71,6 +73,7 @@ impl Reader {
     async fn next(&self, reading: &mut Reading) -> Result<Vec<Delivery>, StoreError> {
         if let Some(pending) = &mut reading.pending {
             if let Some(batch) = reading.consumer.take_over(pending, self.settings.batch).await? {
+                self.metrics.intake.took_over(&self.supplier, batch.len());
                 return Ok(batch);
             }
             reading.pending = None;

@@ -10,16 +10,33 @@ use crate::worker::Worker;
 
 impl Worker {
     /// Writes the root down; or puts it off while the chain does not say what a relay weighs, since no
-    /// claim can be sent without it.
-    pub(crate) async fn seal(&mut self, id: &SessionId) -> Result<Option<Effect>, WorkError> {
+    /// claim can be sent without it, or while Redis does not take it as the one that was asked whether the session is
+    /// drained, `connection`: a claim cannot be taken back when a replica takes over that knows of more relays.
+    pub(crate) async fn seal(&mut self, id: &SessionId, connection: Option<u64>) -> Result<Option<Effect>, WorkError> {
         let Some(root) = self.final_root(id).await? else {
             self.session_mut(id).try_later();
             return Ok(None);
         };
-        self.retry("seal", |store, lease, supplier| async move {
-            store.seal_tree(&lease, &supplier, id, &root).await
-        })
-        .await?;
+        let (store, base) = (self.deps.store.careful(), self.sessions[id].live_root);
+        let sealed = store
+            .seal_tree(&self.lease, &self.supplier, id, &root, base.as_ref())
+            .await;
+        let is_asked_one = connection.is_none_or(|connection| connection == store.connections());
+        match sealed {
+            Ok(()) if is_asked_one => {}
+            Err(error) if !error.is_transient() => return Err(error.into()),
+            other => {
+                let error = other.err();
+                tracing::warn!(session = %id, ?error, "sealing is put off until Redis takes it");
+                if error.is_some() {
+                    self.outages.note();
+                }
+                let end = self.sessions[id].record.end;
+                self.draining.forget(end);
+                self.session_mut(id).try_later();
+                return Ok(None);
+            }
+        }
         let session = self.session_mut(id);
         // The tree's nodes are read again for the proof, those of one path.
         session.tree = None;
@@ -28,6 +45,7 @@ impl Worker {
         session.record.compute_units = ComputeUnits(root.sum());
         tracing::info!(session = %id, relays = root.count(), "session is sealed");
         let (relays, compute_units) = (root.count(), root.sum());
+        self.find_worth().await;
         self.apply(id, Event::Sealed { relays, compute_units }).await
     }
 

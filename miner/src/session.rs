@@ -1,7 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use pocket_proto::pocket::ha::MinedRelayMessage;
-use pocket_protocol::{AppAddress, Height, ServiceId, SessionId, SupplierAddress, Windows};
+use pocket_protocol::{AppAddress, Height, ServiceId, SessionId, SupplierAddress, Upokt, Windows};
 use pocket_smst::Digest;
 use pocket_store::{SessionRecord, SessionState};
 use tokio::time::Instant;
@@ -23,8 +24,12 @@ pub(crate) struct Session {
     pub live_root: Option<Digest>,
     /// Compute units of each of its relays, fixed at the session's start.
     pub units_per_relay: Option<u64>,
+    /// What it is expected to pay, once it is sealed.
+    pub worth: Option<Upokt>,
     /// A claim or proof is under way.
     pub busy: bool,
+    /// Why a claim or proof did not work when it was last tried.
+    pub trouble: Option<Arc<str>>,
     /// What did not work is tried again then, or at the next block.
     pub again_at: Option<Instant>,
 }
@@ -37,7 +42,9 @@ impl Session {
             tree: None,
             live_root: None,
             units_per_relay: None,
+            worth: None,
             busy: false,
+            trouble: None,
             // It may have come after the newest block.
             again_at: Some(Instant::now()),
         }

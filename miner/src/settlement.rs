@@ -41,6 +41,78 @@ impl Settlement {
             Self::Absent => "absent",
         }
     }
+
+    /// Its name in metrics, the peer's where it has one.
+    pub fn label(&self) -> &'static str {
+        let name = self.as_str();
+        name.strip_prefix("settled_").unwrap_or(name)
+    }
+}
+
+/// What the settlement block says in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SettlementFacts {
+    /// What the claim asked for.
+    pub claimed: Upokt,
+    /// What was paid to the supplier, and to those it shares with.
+    pub earned: Upokt,
+    /// Stake that was taken, if any was.
+    pub slashed: Option<Upokt>,
+}
+
+impl SettlementFacts {
+    /// Of a session's claim.
+    fn of(record: &SessionRecord, results: &BlockResults) -> Self {
+        let mut facts = Self::default();
+        for event in results.end_block_events.iter().filter(|event| concerns(event, record)) {
+            let amount = |key| text(event, key).as_deref().and_then(upokt);
+            match event.kind.strip_prefix("pocket.tokenomics.") {
+                Some("EventClaimSettled") => {
+                    facts.claimed = amount("claimed_upokt").unwrap_or_default();
+                    facts.earned = shared_out(event).unwrap_or(facts.claimed);
+                }
+                Some("EventClaimExpired") => facts.claimed = amount("claimed_upokt").unwrap_or_default(),
+                Some("EventSupplierSlashed") => facts.slashed = amount("proof_missing_penalty"),
+                _ => {}
+            }
+        }
+        facts
+    }
+}
+
+/// What a settled claim paid to the supplier's shareholders, whoever they are (spec: chain.md §10). `None` where the
+/// node does not tell.
+fn shared_out(event: &Event) -> Option<Upokt> {
+    const SUPPLIERS: &str = "_SUPPLIER_SHAREHOLDER_REWARD_DISTRIBUTION";
+    let rewards: Vec<Value> = serde_json::from_str(event.value("reward_distribution_detailed")?).ok()?;
+    let ours = |reward: &&Value| {
+        reward["op_reason"]
+            .as_str()
+            .is_some_and(|reason| reason.ends_with(SUPPLIERS))
+    };
+    let amounts = rewards.iter().filter(ours).map(|reward| {
+        let Upokt(amount) = upokt(reward["amount"].as_str()?)?;
+        Some(amount)
+    });
+    amounts.sum::<Option<u128>>().map(Upokt)
+}
+
+/// Whether an event is of a session's claim: supplier, application, service and end are its identity in every event.
+fn concerns(event: &Event, record: &SessionRecord) -> bool {
+    text(event, "supplier_operator_address").is_some_and(|value| value == record.supplier.as_str())
+        && text(event, "service_id").is_some_and(|value| value == record.service.as_str())
+        && text(event, "application_address").is_some_and(|value| value == record.application.as_str())
+        && text(event, "session_end_block_height").and_then(|value| value.parse().ok()) == Some(record.end.0)
+}
+
+impl Settlement {
+    /// What was paid for, before caps and shares.
+    fn claimed(&self) -> Option<Upokt> {
+        match self {
+            Self::Settled { claimed, .. } => Some(*claimed),
+            Self::Expired(_) | Self::Discarded(_) | Self::Absent => None,
+        }
+    }
 }
 
 /// The results of a block, to look settlements up in; `None` when the node does not keep them any more.
@@ -56,14 +128,7 @@ async fn results(chain: &ChainClient, height: Height) -> Result<Option<BlockResu
 
 /// What a settlement block did with a session's claim.
 fn of(record: &SessionRecord, results: &BlockResults) -> Settlement {
-    let ours = |event: &&Event| {
-        // Supplier, application, service and end are a session's identity in every event.
-        text(event, "supplier_operator_address").is_some_and(|value| value == record.supplier.as_str())
-            && text(event, "service_id").is_some_and(|value| value == record.service.as_str())
-            && text(event, "application_address").is_some_and(|value| value == record.application.as_str())
-            && text(event, "session_end_block_height").and_then(|value| value.parse().ok()) == Some(record.end.0)
-    };
-    for event in results.end_block_events.iter().filter(ours) {
+    for event in results.end_block_events.iter().filter(|event| concerns(event, record)) {
         match event.kind.strip_prefix("pocket.tokenomics.") {
             Some("EventClaimSettled") => {
                 return Settlement::Settled {
@@ -115,29 +180,40 @@ impl Worker {
                 continue;
             };
             let settlement = results.as_ref().map(|results| of(&session.record, results));
+            let facts = results
+                .as_ref()
+                .map(|results| SettlementFacts::of(&session.record, results));
             session.record.settlement = Some(settlement.as_ref().map_or("unknown", Settlement::as_str).to_owned());
             session.record.settlement_height = Some(height);
             self.apply(&id, event(settlement.as_ref())).await?;
-            self.forget(&id, settlement).await?;
+            self.forget(&id, settlement, facts.unwrap_or_default()).await?;
         }
         Ok(())
     }
 
-    async fn forget(&mut self, id: &SessionId, settlement: Option<Settlement>) -> Result<(), WorkError> {
+    async fn forget(
+        &mut self,
+        id: &SessionId,
+        settlement: Option<Settlement>,
+        facts: SettlementFacts,
+    ) -> Result<(), WorkError> {
         let record = &self.sessions[id].record;
         if let Some(settlement) = &settlement {
             report(record, settlement);
-            self.deps.metrics.settled(record, settlement);
+            self.deps.metrics.settled(record, settlement, &facts);
         }
+        let claimed = settlement.as_ref().and_then(Settlement::claimed);
         let keep = self.settings.keep_seconds;
         self.retry("save a session", |store, lease, _| async move {
             store.save_session(&lease, record, keep).await
         })
         .await?;
+        self.deps.metrics.sessions.saved(&record.supplier);
         self.retry("delete a tree", |store, lease, _| async move {
             store.delete_tree(&lease, &record.supplier, id).await
         })
         .await?;
+        self.board.ended(record, claimed);
         self.sessions.remove(id);
         Ok(())
     }
@@ -235,6 +311,47 @@ mod tests {
             &[("error", "\"bad root\"")],
         )]);
         assert_eq!(discarded, Settlement::Discarded("bad root".into()));
+    }
+
+    #[test]
+    fn settled_claim_tells_what_was_paid_to_whom() {
+        let rewards = r#"[{"amount":"30upokt","op_reason":"TLM_RELAY_BURN_EQUALS_MINT_SUPPLIER_SHAREHOLDER_REWARD_DISTRIBUTION"},
+            {"amount":"8upokt","op_reason":"TLM_RELAY_BURN_EQUALS_MINT_SUPPLIER_SHAREHOLDER_REWARD_DISTRIBUTION"},
+            {"amount":"4upokt","op_reason":"TLM_RELAY_BURN_EQUALS_MINT_DAO_REWARD_DISTRIBUTION"}]"#;
+        let facts = |more: &[(&str, &str)]| {
+            let events = vec![event("EventClaimSettled", &record(), more)];
+            let results = BlockResults {
+                txs: Vec::new(),
+                end_block_events: events,
+            };
+            SettlementFacts::of(&record(), &results)
+        };
+        let claimed = ("claimed_upokt", "\"42upokt\"");
+        let told = facts(&[claimed, ("reward_distribution_detailed", rewards)]);
+        assert_eq!((told.claimed, told.earned, told.slashed), (Upokt(42), Upokt(38), None));
+        assert_eq!(facts(&[claimed]).earned, Upokt(42), "a node that does not tell shares");
+    }
+
+    #[test]
+    fn expired_claim_tells_what_was_slashed() {
+        let events = vec![
+            event("EventClaimExpired", &record(), &[("claimed_upokt", "\"42upokt\"")]),
+            event(
+                "EventSupplierSlashed",
+                &record(),
+                &[("proof_missing_penalty", "\"7upokt\"")],
+            ),
+        ];
+        let results = BlockResults {
+            txs: Vec::new(),
+            end_block_events: events,
+        };
+        let expected = SettlementFacts {
+            claimed: Upokt(42),
+            earned: Upokt(0),
+            slashed: Some(Upokt(7)),
+        };
+        assert_eq!(SettlementFacts::of(&record(), &results), expected);
     }
 
     #[test]

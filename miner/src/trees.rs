@@ -4,6 +4,7 @@ use pocket_smst::{Digest, LoadError, Path, Tree};
 use pocket_store::SessionRecord;
 
 use crate::error::WorkError;
+use crate::inherited::is_behind;
 use crate::patience::Patience;
 use crate::repair::Repair;
 use crate::worker::Worker;
@@ -18,6 +19,10 @@ impl Worker {
             })
             .await?;
         let tree = match roots.growing() {
+            Some(root) if is_behind(&root, record) => {
+                tracing::info!(%session, relays = record.relays, root = root.count(), "relays are stored beside a tree");
+                self.repair(record, None, None).await?
+            }
             Some(root) => Tree::open(root),
             None if record.relays == 0 => Tree::new(),
             None => self.repair(record, None, None).await?,

@@ -17,10 +17,12 @@ use crate::claim::{Due, Finding, claim};
 use crate::draining::Draining;
 use crate::error::WorkError;
 use crate::lifecycle::{Effect, Event, step};
+use crate::metrics::{Phase, Standing};
 use crate::patience::Outages;
 use crate::proof::prove;
 use crate::reader::Reader;
 use crate::session::Session;
+use crate::status::Board;
 use crate::{Deps, Settings, registry};
 
 /// Between two looks at sessions that wait for something else than a block.
@@ -33,6 +35,7 @@ const READ_AHEAD: usize = 2;
 pub(crate) struct Worker {
     pub settings: Settings,
     pub deps: Deps,
+    pub board: Board,
     pub supplier: SupplierAddress,
     pub lease: Lease,
     pub cancel: CancellationToken,
@@ -43,12 +46,14 @@ pub(crate) struct Worker {
     registry_at: Option<Instant>,
     /// The height at which the supplier's key was taken away.
     pub retire: watch::Receiver<Option<Height>>,
+    pub told_at: Option<std::time::Instant>,
 }
 
 impl Worker {
     pub fn new(
         settings: Settings,
         deps: Deps,
+        board: Board,
         supplier: SupplierAddress,
         lease: Lease,
         retire: watch::Receiver<Option<Height>>,
@@ -57,6 +62,7 @@ impl Worker {
         Self {
             settings,
             deps,
+            board,
             supplier,
             lease,
             cancel,
@@ -66,6 +72,7 @@ impl Worker {
             outages: Outages::default(),
             registry_at: None,
             retire,
+            told_at: None,
         }
     }
 
@@ -86,6 +93,7 @@ impl Worker {
             }
         }
         self.jobs.shutdown().await;
+        self.deps.metrics.sessions.gone(&self.supplier);
         is_retired
     }
 
@@ -99,12 +107,14 @@ impl Worker {
             supplier: self.supplier.clone(),
             lease: self.lease.clone(),
             outages: self.outages.clone(),
+            metrics: self.deps.metrics.clone(),
         };
         reader.spawn(
             read.run(entries)
                 .instrument(tracing::trace_span!("reader", supplier = %self.supplier)),
         );
         let mut blocks = self.deps.feed.subscribe();
+        let mut last = self.deps.feed.height();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let cancel = self.cancel.clone();
@@ -128,6 +138,7 @@ impl Worker {
                     }
                     let height = blocks.borrow_and_update().height;
                     self.deps.metrics.height(height);
+                    self.deps.metrics.sessions.lag(&self.supplier, height - std::mem::replace(&mut last, height));
                     self.sessions.values_mut().for_each(|session| session.again_at = None);
                     self.at_height(height).await?;
                     if self.is_retired(height).await? {
@@ -137,6 +148,7 @@ impl Worker {
                 }
                 batch = batches.recv() => self.take_in(batch.ok_or(WorkError::Panicked)?).await?,
                 _ = look.tick() => {
+                    self.tell();
                     let height = self.deps.feed.height();
                     if self.sessions.values().any(|session| session.is_pressing(height)) {
                         self.at_height(height).await?;
@@ -154,7 +166,11 @@ impl Worker {
             })
             .await?;
         for record in records {
-            if record.settlement.is_none() {
+            self.deps.metrics.sessions.found(&record);
+            if record.settlement.is_some() {
+                self.board.ended(&record, None);
+            } else {
+                let record = self.inherit(record).await?;
                 self.sessions.insert(record.session.clone(), Session::new(record));
             }
         }
@@ -168,6 +184,7 @@ impl Worker {
     async fn at_height(&mut self, height: Height) -> Result<(), WorkError> {
         let (mut claims, mut proofs, mut over) = (Vec::new(), Vec::new(), Vec::new());
         self.find_windows(height).await;
+        self.find_worth().await;
         let sight = self.look_for_drained(height).await?;
         for id in self.sessions.keys().cloned().collect::<Vec<_>>() {
             let session = self.session_mut(&id);
@@ -191,7 +208,7 @@ impl Worker {
                 )
                 .await?;
             let effect = match effect {
-                Some(Effect::Seal) => self.seal(&id).await?,
+                Some(Effect::Seal) => self.seal(&id, sight.map(|sight| sight.connection)).await?,
                 effect => effect,
             };
             match effect {
@@ -210,6 +227,12 @@ impl Worker {
             .values()
             .filter(|session| session.record.state == SessionState::Active);
         self.deps.metrics.active_sessions(&self.supplier, active.count());
+        let mut standing = Standing::default();
+        for session in self.sessions.values() {
+            standing.add(session.record.state, session.windows.as_ref(), height);
+        }
+        let (jobs, metrics) = (self.jobs.len(), &self.deps.metrics.sessions);
+        metrics.stand(&self.supplier, &standing, jobs);
         Ok(())
     }
 
@@ -288,8 +311,15 @@ impl Worker {
             return Ok(());
         };
         session.busy = false;
+        let phase = match session.record.state {
+            SessionState::Proving => Phase::Proof,
+            _ => Phase::Claim,
+        };
         match finding {
             Finding::Event(event, tx) => {
+                if matches!(event, Event::ClaimRefused(_) | Event::ProofRefused(_)) {
+                    self.deps.metrics.claiming.refused(&self.supplier, phase);
+                }
                 match (&event, tx) {
                     (Event::ClaimIncluded, Some(tx)) => session.record.claim_tx = Some(tx),
                     (Event::ProofAccepted, Some(tx)) => session.record.proof_tx = Some(tx),
@@ -300,6 +330,8 @@ impl Worker {
             Finding::Later(reason) => {
                 let state = session.record.state.as_str();
                 session.try_later();
+                self.deps.metrics.claiming.put_off(&self.supplier, phase);
+                session.trouble = Some(reason.as_str().into());
                 tracing::warn!(session = %id, state, reason, "not done yet, it is tried again");
             }
         }
@@ -316,18 +348,24 @@ impl Worker {
         if next.state == session.record.state {
             return Ok(next.effect);
         }
-        let from = session.record.state.as_str();
+        let (from, worth) = (session.record.state, session.worth);
+        let late = session.windows.map(|windows| match next.state {
+            SessionState::Proved => self.deps.feed.height() - windows.proof_open,
+            _ => self.deps.feed.height() - windows.claim_open,
+        });
         session.record.state = next.state;
         session.record.reason = next.reason;
+        session.trouble = None;
         let (record, keep) = (session.record.clone(), self.settings.keep_seconds);
         self.retry("save a session", |store, lease, _| {
             let record = &record;
             async move { store.save_session(&lease, record, keep).await }
         })
         .await?;
-        self.deps.metrics.moved(&record);
+        self.deps.metrics.sessions.saved(&self.supplier);
+        self.deps.metrics.moved(&record, from, late, worth);
         let reason = record.reason.as_deref().unwrap_or_default();
-        let (to, relays) = (record.state.as_str(), record.relays);
+        let (from, to, relays) = (from.as_str(), record.state.as_str(), record.relays);
         if reason.is_empty() || record.state == SessionState::ClaimSkipped {
             tracing::info!(session = %id, from, to, relays, reason, "session moved on");
         } else {
@@ -352,9 +390,13 @@ impl Worker {
                 })
                 .await?;
                 self.registry_at = Some(Instant::now());
+                self.deps.metrics.fleet.registry_updated();
             }
             Err(QueryError::NotFound(_)) => {}
-            Err(error) => tracing::warn!(%error, supplier = %self.supplier, "the supplier's stake is not known yet"),
+            Err(error) => {
+                self.deps.metrics.fleet.registry_skipped();
+                tracing::warn!(%error, supplier = %self.supplier, "the supplier's stake is not known yet");
+            }
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{Gauge, IntCounterVec, IntGauge, Opts, Registry};
+use pocket_metrics::Registry;
+use prometheus::{Gauge, IntCounterVec, IntGauge};
 
 /// The outcome of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,22 +49,19 @@ impl Reloads {
     /// Registers `ha_config_reloads_total{result}`, `ha_config_last_reload_successful` and
     /// `ha_config_last_reload_success_timestamp_seconds`. What a process starts with counts as successful.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let options = |name: &str, help: &str| Opts::new(name, help).namespace("ha").subsystem("config");
-        let attempts = IntCounterVec::new(
-            options("reloads_total", "How often the configuration was read again."),
+        let attempts = registry.counters(
+            "ha_config_reloads_total",
+            "How often the configuration was read again.",
             &["result"],
         )?;
-        let successful = IntGauge::with_opts(options(
-            "last_reload_successful",
+        let successful = registry.gauge(
+            "ha_config_last_reload_successful",
             "0: the configuration on disk is not in use, because it is wrong or needs a restart.",
-        ))?;
-        let succeeded_at = Gauge::with_opts(options(
-            "last_reload_success_timestamp_seconds",
+        )?;
+        let succeeded_at = registry.float_gauge(
+            "ha_config_last_reload_success_timestamp_seconds",
             "When the configuration in use was read.",
-        ))?;
-        registry.register(Box::new(attempts.clone()))?;
-        registry.register(Box::new(successful.clone()))?;
-        registry.register(Box::new(succeeded_at.clone()))?;
+        )?;
         for outcome in [ReloadOutcome::Applied, ReloadOutcome::Refused] {
             attempts.with_label_values(&[outcome.as_str()]);
         }

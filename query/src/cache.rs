@@ -9,6 +9,7 @@ use moka::future::Cache as Entries;
 use pocket_protocol::Height;
 
 use crate::QueryError;
+use crate::metrics::CacheMetrics;
 
 /// How long an answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,7 @@ impl moka::Expiry<Key, Entry> for ByEntry {
 /// Answers to one kind of question. Those who ask the same thing at the same time share one query.
 pub(crate) struct Cache<V> {
     answers: Answers,
+    metrics: Option<CacheMetrics>,
     kind: PhantomData<V>,
 }
 
@@ -67,8 +69,15 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
     pub(crate) fn new(capacity: u64) -> Self {
         Self {
             answers: Answers::new(capacity),
+            metrics: None,
             kind: PhantomData,
         }
+    }
+
+    /// The same, counted.
+    pub(crate) fn counted(mut self, metrics: CacheMetrics) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     /// The kept answer, or the one that `ask` brings. Refusals are kept briefly; [`QueryError::Unavailable`]
@@ -78,8 +87,12 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
         F: Future<Output = Result<(V, Hold), QueryError>> + Send,
     {
         let answer = if let Some(entry) = self.answers.entries.get(&key).await {
+            self.metrics.iter().for_each(CacheMetrics::hit);
             entry.answer?
         } else {
+            if let Some(metrics) = &self.metrics {
+                metrics.missed(self.answers.entries.entry_count());
+            }
             self.answers.bring(key, erased(ask())).await?
         };
         let value = answer

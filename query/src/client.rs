@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use pocket_protocol::Height;
 use tokio::sync::OnceCell;
@@ -10,7 +11,7 @@ use tonic::{Code, Response, Status};
 
 use crate::comet::Comet;
 use crate::records::Caches;
-use crate::{NodeConfig, QueryError, grpc};
+use crate::{NodeConfig, QueryError, QueryMetrics, grpc};
 
 /// A full node, asked over gRPC and the `CometBFT` RPC. Clones share connections and caches.
 #[derive(Clone)]
@@ -20,6 +21,7 @@ pub(crate) struct Inner {
     pub(crate) config: NodeConfig,
     pub(crate) comet: Comet,
     pub(crate) caches: Caches,
+    pub(crate) metrics: QueryMetrics,
     channel: Channel,
     chain_id: OnceCell<Arc<str>>,
     /// The highest block that any answer spoke of.
@@ -36,10 +38,16 @@ impl ChainClient {
     /// Checks the URLs and connects at the first query: a node that is down fails the query, not the start.
     /// Must be called within a tokio runtime.
     pub fn new(config: NodeConfig) -> Result<Self, QueryError> {
+        Self::with_metrics(config, QueryMetrics::default())
+    }
+
+    /// The same, and counts what is asked.
+    pub fn with_metrics(config: NodeConfig, metrics: QueryMetrics) -> Result<Self, QueryError> {
         Ok(Self(Arc::new(Inner {
             channel: grpc::channel(&config)?,
             comet: Comet::new(&config)?,
-            caches: Caches::new(),
+            caches: Caches::new(&metrics),
+            metrics,
             chain_id: OnceCell::new(),
             highest: AtomicI64::new(0),
             config,
@@ -67,7 +75,8 @@ impl ChainClient {
     }
 
     pub(crate) fn saw(&self, height: Height) {
-        self.0.highest.fetch_max(height.0, Ordering::AcqRel);
+        let before = self.0.highest.fetch_max(height.0, Ordering::AcqRel);
+        self.0.metrics.height(before.max(height.0));
     }
 
     /// One gRPC query, asked again while nothing is known. A "no" counts only from a node that has at
@@ -90,6 +99,19 @@ impl ChainClient {
 
     /// One attempt at a gRPC query.
     pub(crate) async fn ask_once<T>(
+        &self,
+        method: &'static str,
+        needed: Height,
+        sent: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<Answer<T>, QueryError> {
+        let began = Instant::now();
+        let answer = self.judge(method, needed, sent).await;
+        self.0.metrics.asked(method, began.elapsed(), answer.as_ref().err());
+        answer
+    }
+
+    /// What an attempt's answer is worth.
+    async fn judge<T>(
         &self,
         method: &'static str,
         needed: Height,

@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod feed;
 mod grpc;
+mod metrics;
 mod records;
 mod retry;
 
@@ -21,5 +22,6 @@ pub use comet::{Block, BlockResults, Event, NodeStatus, TxResult};
 pub use config::NodeConfig;
 pub use error::QueryError;
 pub use feed::{BlockFeed, BlockInfo, FeedTiming};
+pub use metrics::QueryMetrics;
 pub use records::Broadcast;
 pub use retry::RetryPolicy;

@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use pocket_keys::SigningKey;
 use pocket_proto::pocket::ha::MinedRelayMessage;
-use pocket_proto::pocket::service::{RelayResponse, RelayResponseMetadata};
+use pocket_proto::pocket::service::{RelayRequest, RelayResponse, RelayResponseMetadata};
 use pocket_proto::pocket::session::SessionHeader;
+use pocket_protocol::Height;
 use pocket_protocol::difficulty::{BASE_TARGET, is_mined};
 use pocket_protocol::relay::{self, payload_hash};
 use prometheus::IntCounter;
@@ -15,8 +16,8 @@ use prost::Message as _;
 
 use crate::drain::InFlight;
 use crate::meter::ChargedRelay;
-use crate::metrics::Metrics;
 use crate::outbox::{Outbox, PublishSlot};
+use crate::relay_log::Noted;
 use crate::session_context::SessionContext;
 use crate::verify::VerifiedRelay;
 
@@ -25,6 +26,13 @@ pub(crate) struct SignedResponse {
     /// What the client gets; nothing for a stream, whose batches it has.
     pub wire: Bytes,
     response: RelayResponse,
+}
+
+impl SignedResponse {
+    /// What a tree holds of it.
+    pub fn response(&self) -> &RelayResponse {
+        &self.response
+    }
 }
 
 /// Signs an envelope as the response of a session (spec `relay.md` §4.2). `None` for an empty envelope, which nobody
@@ -87,52 +95,70 @@ impl AnsweredRelay {
     }
 
     /// Mines the relay if its hash is below the target (spec `relay.md` §7). What is mined is the response that the
-    /// client got.
-    pub fn mine(self) -> Option<MinedRelay> {
+    /// client got. `noted` is what was written down of it before.
+    pub fn mine(self, noted: Option<Noted>) -> Option<MinedRelay> {
         let ChargedRelay { verified, charge } = self.charged;
         // Mined or not: the price of a relay is that of all that are answered, on average.
         charge.spend();
         let VerifiedRelay { relay, context, .. } = verified;
         let metrics = &relay.route().metrics;
-        // At a harder target nearly every relay misses: its bytes are not made at all.
-        if context.target != BASE_TARGET
-            && !is_mined(&relay::relay_hash(&relay.request, &self.response), &context.target)
-        {
-            metrics.skipped.inc();
-            return None;
-        }
-        let mined = relay::mined_relay(&relay.request, &self.response);
-        if !is_mined(&mined.hash, &context.target) {
-            metrics.skipped.inc();
-            return None;
-        }
-        metrics.mined.inc();
-        let arrival = relay.arrival.0;
-        let header = relay
-            .request
-            .meta
-            .and_then(|meta| meta.session_header)
-            .unwrap_or_default();
-        let message = MinedRelayMessage {
-            relay_hash: Bytes::copy_from_slice(&mined.hash),
-            relay_bytes: mined.bytes,
-            compute_units_per_relay: context.compute_units.0,
-            session_id: header.session_id,
-            session_end_height: header.session_end_block_height,
-            supplier_operator_address: context.supplier.as_str().to_owned(),
-            service_id: header.service_id,
-            application_address: header.application_address,
-            arrival_block_height: arrival,
-            published_at_unix_nano: now_nanos(),
-            session_start_height: header.session_start_block_height,
+        let message = if let Some(noted) = &noted {
+            metrics.mined.inc();
+            noted.message.clone()
+        } else {
+            let Some(mined) = below_target(&relay.request, &self.response, &context) else {
+                metrics.skipped.inc();
+                return None;
+            };
+            metrics.mined.inc();
+            let header = relay.request.meta.and_then(|meta| meta.session_header);
+            entry(mined, header.unwrap_or_default(), &context, relay.arrival)
         };
         Some(MinedRelay {
-            message: message.encode_to_vec().into(),
+            message,
             context,
             in_flight: relay.in_flight,
             slot: self.slot,
+            noted,
         })
     }
+}
+
+/// The relay as a tree holds it, if its hash is below the target.
+pub(crate) fn below_target(
+    request: &RelayRequest,
+    response: &RelayResponse,
+    context: &SessionContext,
+) -> Option<relay::MinedRelay> {
+    // At a harder target nearly every relay misses: its bytes are not made at all.
+    if context.target != BASE_TARGET && !is_mined(&relay::relay_hash(request, response), &context.target) {
+        return None;
+    }
+    let mined = relay::mined_relay(request, response);
+    is_mined(&mined.hash, &context.target).then_some(mined)
+}
+
+/// What Redis gets of a relay: an encoded `MinedRelayMessage`.
+pub(crate) fn entry(
+    mined: relay::MinedRelay,
+    header: SessionHeader,
+    context: &SessionContext,
+    arrival: Height,
+) -> Bytes {
+    let message = MinedRelayMessage {
+        relay_hash: Bytes::copy_from_slice(&mined.hash),
+        relay_bytes: mined.bytes,
+        compute_units_per_relay: context.compute_units.0,
+        session_id: header.session_id,
+        session_end_height: header.session_end_block_height,
+        supplier_operator_address: context.supplier.as_str().to_owned(),
+        service_id: header.service_id,
+        application_address: header.application_address,
+        arrival_block_height: arrival.0,
+        published_at_unix_nano: now_nanos(),
+        session_start_height: header.session_start_block_height,
+    };
+    message.encode_to_vec().into()
 }
 
 /// A relay that enters its session's tree. Only [`AnsweredRelay::mine`] makes one.
@@ -141,22 +167,23 @@ pub(crate) struct MinedRelay {
     context: Arc<SessionContext>,
     in_flight: InFlight,
     slot: PublishSlot,
+    noted: Option<Noted>,
 }
 
 impl MinedRelay {
     /// The series that counts it once it is published.
-    pub fn published_counter(&self, metrics: &Metrics) -> IntCounter {
-        let labels = [
-            self.context.parties.service.to_str().unwrap_or_default(),
-            self.context.supplier.as_str(),
-        ];
-        metrics.published.with_label_values(&labels)
+    pub fn published_counter(&self) -> IntCounter {
+        self.context.published.clone()
     }
 
     /// Hands the relay to the publisher, which keeps its session open until Redis has it. Never waits; `false` only
     /// after the publisher has ended.
     pub fn publish(self, outbox: &Outbox) -> bool {
-        outbox.publish(self.slot, self.context.supplier.clone(), self.message, self.in_flight)
+        let supplier = self.context.supplier.clone();
+        match self.noted {
+            None => outbox.publish(self.slot, supplier, self.message, self.in_flight),
+            Some(noted) => outbox.publish_noted(self.slot, supplier, noted, self.in_flight),
+        }
     }
 }
 

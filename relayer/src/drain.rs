@@ -74,6 +74,15 @@ impl Drain {
         })
     }
 
+    /// As [`Self::enter`], for a relay that was taken before its session was closed.
+    pub fn enter_late(self: &Arc<Self>, end: Height) -> InFlight {
+        *self.state.lock().in_flight.entry(end).or_default() += 1;
+        InFlight {
+            drain: self.clone(),
+            end,
+        }
+    }
+
     /// Closes sessions; what is closed stays closed.
     pub fn advance(&self, horizon: Horizon) {
         let mut state = self.state.lock();

@@ -23,7 +23,7 @@ pub(crate) fn answer(path: &str, services: &Services, height: Height) -> Option<
 }
 
 /// Whether a service has a backend to send relays to.
-fn readiness(id: &str, services: &Services, height: Height) -> Response<Full<Bytes>> {
+pub(crate) fn readiness(id: &str, services: &Services, height: Height) -> Response<Full<Bytes>> {
     if id.is_empty() {
         return json_response(
             StatusCode::BAD_REQUEST,

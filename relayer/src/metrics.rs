@@ -1,11 +1,19 @@
 //! What the relayer counts, with the Go peer's names where it counts the same.
 
+mod transports;
+
 use std::time::Duration;
 
 use pocket_config::{RpcType, ValidationMode};
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use pocket_metrics::Registry;
+use pocket_store::PublisherMetrics;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts};
 
+use crate::meter::MeterMetrics;
 use crate::pool::PoolSeries;
+use crate::relay_log::LogMetrics;
+use crate::simulation::SimulationMetrics;
+pub(crate) use transports::{CallMetrics, SocketMetrics, TransportMetrics};
 
 /// Seconds, the Go peer's; ours add the microseconds below that a relay really takes.
 const LATENCIES: [f64; 18] = [
@@ -44,6 +52,14 @@ pub(crate) struct Metrics {
     pub in_flight: IntGauge,
     pub by_protocol: IntCounterVec,
     pub pools: PoolSeries,
+    pub meter: MeterMetrics,
+    pub log: LogMetrics,
+    pub simulation: SimulationMetrics,
+    pub publisher: PublisherMetrics,
+    pub transports: TransportMetrics,
+    pub panics: IntCounterVec,
+    before_backend: HistogramVec,
+    after_backend: HistogramVec,
 }
 
 impl Metrics {
@@ -164,6 +180,28 @@ impl Metrics {
                 &["proto"],
             )?,
             pools: PoolSeries::register(registry)?,
+            meter: MeterMetrics::register(registry)?,
+            log: LogMetrics::register(registry)?,
+            simulation: SimulationMetrics::register(registry)?,
+            publisher: PublisherMetrics::register(registry)?,
+            transports: TransportMetrics::register(registry)?,
+            panics: registry.counters(
+                "ha_panic_recoveries_total",
+                "Requests that ended in a panic, which cost them alone. Each is a fault of this program.",
+                &["component"],
+            )?,
+            before_backend: histogram(
+                "relay_pre_backend_seconds",
+                "From request read to the backend being asked.",
+                by_type,
+                &LATENCIES,
+            )?,
+            after_backend: histogram(
+                "relay_post_backend_seconds",
+                "From the backend's answer to the response made.",
+                by_type,
+                &LATENCIES,
+            )?,
         })
     }
 
@@ -187,8 +225,17 @@ impl Metrics {
             response_size: self.response_size.with_label_values(by_type),
             mined: self.mined.with_label_values(&[service]),
             skipped: self.skipped.with_label_values(&[service]),
+            before_backend: self.before_backend.with_label_values(by_type),
+            after_backend: self.after_backend.with_label_values(by_type),
+            calls: self.transports.calls(service),
         }
     }
+}
+
+/// Registers the metrics of a relayer, as [`Relayer::start`](crate::Relayer::start) does, and counts nothing: for lists
+/// of what there is.
+pub fn describe_metrics(registry: &Registry) -> Result<(), prometheus::Error> {
+    Metrics::register(registry).map(drop)
 }
 
 fn options(name: &str, help: &str) -> Opts {
@@ -209,6 +256,9 @@ pub(crate) struct RelayMetrics {
     pub response_size: Histogram,
     pub mined: IntCounter,
     pub skipped: IntCounter,
+    pub before_backend: Histogram,
+    pub after_backend: Histogram,
+    pub calls: CallMetrics,
 }
 
 /// Counts a duration.

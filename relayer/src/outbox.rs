@@ -8,7 +8,7 @@ use pocket_protocol::SupplierAddress;
 use pocket_store::RelayPublisher;
 
 use crate::drain::InFlight;
-use crate::relay_log::{RelayLog, Travelling, Unlogged};
+use crate::relay_log::{Noted, RelayLog, Travelling, Unlogged};
 
 /// Between two looks for room in the log.
 const LOOK: Duration = Duration::from_millis(50);
@@ -28,6 +28,11 @@ impl Outbox {
         Self { publisher, log }
     }
 
+    /// The relay log, if there is one.
+    pub fn log(&self) -> Option<&Arc<RelayLog>> {
+        self.log.as_ref()
+    }
+
     /// Reserves a place, or says that neither the queue nor the log has one and new relays must be refused.
     pub fn try_reserve(&self) -> Option<PublishSlot> {
         let place = self.publisher.try_reserve();
@@ -36,6 +41,11 @@ impl Outbox {
             Some(log) => log.has_room().then_some(PublishSlot(None)),
             None => place.map(|place| PublishSlot(Some(place))),
         }
+    }
+
+    /// Places in the queue that nobody has.
+    pub fn free(&self) -> usize {
+        self.publisher.free()
     }
 
     /// Waits for a place.
@@ -77,5 +87,26 @@ impl Outbox {
             // Without a log every slot has a place.
             (None, None) => false,
         }
+    }
+
+    /// As [`Self::publish`], for a relay that is in the log already.
+    pub fn publish_noted(
+        &self,
+        slot: PublishSlot,
+        supplier: SupplierAddress,
+        noted: Noted,
+        in_flight: InFlight,
+    ) -> bool {
+        match slot.0.or_else(|| self.publisher.try_reserve()) {
+            Some(place) => {
+                let message = noted.message.clone();
+                // In the log it outlives the publisher.
+                let _ = self
+                    .publisher
+                    .publish(place, supplier, message, noted.travelling(in_flight));
+            }
+            None => noted.wait(in_flight),
+        }
+        true
     }
 }

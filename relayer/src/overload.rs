@@ -37,6 +37,17 @@ impl Load {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
+    /// Relays that are worked on.
+    pub fn now(&self) -> usize {
+        // Who is about to be refused counts for a moment.
+        self.now.load(Ordering::Relaxed).min(self.limit())
+    }
+
+    /// Most that are.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
     pub fn is_full(&self) -> bool {
         self.now.load(Ordering::Relaxed) >= self.limit.load(Ordering::Relaxed)
     }

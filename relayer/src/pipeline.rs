@@ -27,12 +27,14 @@ use crate::answer::{AnsweredRelay, SignedResponse, sign};
 use crate::backend::{BackendAnswer, BackendReply, Forward};
 use crate::envelope;
 use crate::headers::Parties;
-use crate::metrics::{Metrics, UNKNOWN, observe};
+use crate::metrics::{Metrics, RelayMetrics, UNKNOWN, observe};
 use crate::outbox::{Outbox, PublishSlot};
 use crate::port_limits::PortLimits;
 use crate::received::{Carrier, ReceivedRelay, Reception};
 use crate::refusal::{Invalid, Refusal, Unavailable};
+use crate::relay_log::Noted;
 use crate::service::Service;
+use crate::session_context::SessionContext;
 use crate::simulation::Simulation;
 use crate::stream::{self, Answering, ServedStream};
 use crate::verify::{Trust, VerifiedRelay, Verifier};
@@ -52,8 +54,18 @@ pub(crate) struct Pipeline {
     pub metrics: Metrics,
     /// Optimistic relays between their answer and their verification, and streams.
     pub afterwards: TaskTracker,
+    /// Of those the streams, to be counted.
+    pub streams: TaskTracker,
     /// The last moment for those: what is not verified then is dropped.
     pub give_up: CancellationToken,
+}
+
+/// When a relay came to its backend and back: the moments that its times are reckoned from.
+#[derive(Clone, Copy, Debug)]
+struct Course {
+    started: Instant,
+    asked: Instant,
+    answered: Instant,
 }
 
 /// What the client gets.
@@ -76,6 +88,11 @@ impl Pipeline {
             return Box::pin(self.serve_simulated(simulation, &key_id, carrier, body)).await;
         }
         let started = Instant::now();
+        let mut course = Course {
+            started,
+            asked: started,
+            answered: started,
+        };
         let (relay, envelope) = match self.reception.receive(carrier, body, self.height()).await {
             Ok(received) => received,
             Err(unreceived) => {
@@ -93,8 +110,11 @@ impl Pipeline {
             ValidationMode::Optimistic => self.verifier.glance(&relay).await,
         };
         let served = match trust {
-            Ok(Trust::UntilAnswered) => self.serve_optimistically(relay, envelope, carrier).await,
-            Ok(Trust::None) => self.serve_eagerly(relay, envelope, carrier).await,
+            Ok(Trust::UntilAnswered(context)) => {
+                self.serve_optimistically(relay, envelope, carrier, context, &mut course)
+                    .await
+            }
+            Ok(Trust::None) => self.serve_eagerly(relay, envelope, carrier, &mut course).await,
             Err(refusal) => {
                 self.count_invalid(&service, &refusal);
                 Err(refusal)
@@ -104,12 +124,16 @@ impl Pipeline {
             Ok(Served::Stream(_) | Served::Simulated(_)) => {}
             Ok(Served::Whole(wire)) => {
                 if let Some(route) = service.route(kind) {
-                    route.metrics.served_ok.inc();
-                    route.metrics.response_size.observe(wire.len() as f64);
-                    observe(&route.metrics.relay_latency, started.elapsed());
+                    course.count(&route.metrics, wire.len(), matches!(carrier, Carrier::Call(_)));
                 }
             }
-            Err(refusal) => self.count_refusal(service.id.as_str(), kind.as_str(), refusal),
+            Err(refusal) => {
+                self.count_refusal(service.id.as_str(), kind.as_str(), refusal);
+                if matches!(carrier, Carrier::Call(_)) {
+                    let transports = &self.metrics.transports;
+                    transports.call_refused(service.id.as_str(), refusal.label());
+                }
+            }
         }
         served
     }
@@ -119,6 +143,7 @@ impl Pipeline {
         relay: ReceivedRelay,
         envelope: PokthttpRequest,
         carrier: Carrier<'_>,
+        course: &mut Course,
     ) -> Result<Served, Refusal> {
         let verified = self.verify(relay).await.map_err(|failed| failed.1)?;
         // Only now: a forged relay that waits for the chain must not take an honest one's place.
@@ -127,7 +152,7 @@ impl Pipeline {
         let charged = verified.charge().await?;
         let (relay, context) = (&charged.verified.relay, &charged.verified.context);
         let forward = forward(relay, envelope, carrier, &context.parties)?;
-        let answer = match self.ask(relay, forward).await? {
+        let answer = match self.ask(relay, forward, course).await? {
             BackendReply::Whole(answer) => answer,
             BackendReply::Stream(stream) => {
                 return stream::begin(self, Answering::Charged(charged), slot, stream).map(Served::Stream);
@@ -148,28 +173,36 @@ impl Pipeline {
         relay: ReceivedRelay,
         envelope: PokthttpRequest,
         carrier: Carrier<'_>,
+        context: Arc<SessionContext>,
+        course: &mut Course,
     ) -> Result<Served, Refusal> {
         let slot = self.reserve(&relay.service)?;
         let parties = claimed_parties(&relay)?;
         let forward = forward(&relay, envelope, carrier, &parties)?;
-        let answer = match self.ask(&relay, forward).await? {
+        let answer = match self.ask(&relay, forward, course).await? {
             BackendReply::Whole(answer) => answer,
             BackendReply::Stream(stream) => {
-                return stream::begin(self, Answering::Trusted(relay), slot, stream).map(Served::Stream);
+                let trusted = Answering::Trusted(relay, context);
+                return stream::begin(self, trusted, slot, stream).map(Served::Stream);
             }
         };
         let signed = sign_answer(&relay, answer)?;
         let wire = signed.wire.clone();
+        // On disk before the answer is out.
+        let noted = self.note(&relay, &signed, &context);
         let pipeline = self.clone();
         self.afterwards
-            .spawn(async move { pipeline.settle(relay, signed, slot).await });
+            .spawn(async move { pipeline.settle(relay, signed, slot, noted).await });
         Ok(Served::Whole(wire))
     }
 
     /// Verifies and mines a relay that was answered on trust.
-    pub async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse, slot: PublishSlot) {
+    pub async fn settle(&self, relay: ReceivedRelay, signed: SignedResponse, slot: PublishSlot, noted: Option<Noted>) {
         let service = relay.service.clone();
-        let dropped = |reason: &str| {
+        let dropped = |reason: &str, noted: Option<Noted>| {
+            if let Some(noted) = noted {
+                noted.strike();
+            }
             self.metrics
                 .dropped
                 .with_label_values(&[service.id.as_str(), reason])
@@ -184,7 +217,7 @@ impl Pipeline {
                     let may_be_good = matches!(invalid, Invalid::ChainUnavailable(_) | Invalid::LookupsSpent(_));
                     if !may_be_good || !relay.in_flight.is_claimable() {
                         tracing::debug!(%invalid, service = service.id.as_str(), "answered relay dropped");
-                        return dropped("validation_failed");
+                        return dropped("validation_failed", noted);
                     }
                     waiting = relay;
                 }
@@ -195,21 +228,28 @@ impl Pipeline {
                 .await
                 .is_none()
             {
+                if let Some(noted) = noted {
+                    tracing::warn!(
+                        service = service.id.as_str(),
+                        "answered relay stays in the relay log: the chain cannot be asked"
+                    );
+                    return noted.leave(waiting.in_flight);
+                }
                 tracing::error!(
                     service = service.id.as_str(),
                     "answered relay lost: the chain cannot be asked"
                 );
-                return dropped("chain_unavailable");
+                return dropped("chain_unavailable", None);
             }
         };
         // A relay that nobody pays for is not mined: it would take a paid one's place in the claim.
         let charged = match verified.charge().await {
             Ok(charged) => charged,
-            Err(refusal) => return dropped(refusal.label()),
+            Err(refusal) => return dropped(refusal.label(), noted),
         };
         let (answered, _) = AnsweredRelay::of(charged, signed, slot);
-        if !self.mine(answered) {
-            dropped("publisher_ended");
+        if !self.mine_noted(answered, noted) {
+            dropped("publisher_ended", None);
         }
     }
 
@@ -231,13 +271,15 @@ impl Pipeline {
         verdict
     }
 
-    async fn ask(&self, relay: &ReceivedRelay, forward: Forward) -> Result<BackendReply, Refusal> {
+    async fn ask(&self, relay: &ReceivedRelay, forward: Forward, course: &mut Course) -> Result<BackendReply, Refusal> {
         let route = relay.route();
-        let started = Instant::now();
+        course.asked = Instant::now();
         let answer = route.backends.ask(forward).await;
+        course.answered = Instant::now();
+        let took = course.answered - course.asked;
         match &answer {
             Ok(answer) => {
-                observe(&route.metrics.backend_latency, started.elapsed());
+                observe(&route.metrics.backend_latency, took);
                 if answer.status() == http::StatusCode::OK {
                     route.metrics.backend_ok.inc();
                 } else {
@@ -245,7 +287,7 @@ impl Pipeline {
                 }
             }
             Err(refusal) => {
-                observe(&route.metrics.backend_failure_latency, started.elapsed());
+                observe(&route.metrics.backend_failure_latency, took);
                 let status = if let Refusal::BackendStatus(status) = refusal {
                     status.as_str()
                 } else {
@@ -263,8 +305,14 @@ impl Pipeline {
 
     /// `false` when the relay was to be mined and the publisher has ended.
     pub fn mine(&self, answered: AnsweredRelay) -> bool {
-        let Some(mined) = answered.mine() else { return true };
-        let published = mined.published_counter(&self.metrics);
+        self.mine_noted(answered, None)
+    }
+
+    fn mine_noted(&self, answered: AnsweredRelay, noted: Option<Noted>) -> bool {
+        let Some(mined) = answered.mine(noted) else {
+            return true;
+        };
+        let published = mined.published_counter();
         let queued = mined.publish(&self.outbox);
         if queued {
             published.inc();
@@ -303,6 +351,22 @@ impl Pipeline {
             .rejected
             .with_label_values(&[service, kind, refusal.label()])
             .inc();
+    }
+}
+
+impl Course {
+    /// Counts a relay that was answered just now.
+    fn count(&self, metrics: &RelayMetrics, size: usize, is_call: bool) {
+        let now = Instant::now();
+        metrics.served_ok.inc();
+        metrics.response_size.observe(size as f64);
+        observe(&metrics.relay_latency, now - self.started);
+        observe(&metrics.before_backend, self.asked - self.started);
+        observe(&metrics.after_backend, now - self.answered);
+        if is_call {
+            metrics.calls.served.inc();
+            observe(&metrics.calls.latency, now - self.started);
+        }
     }
 }
 

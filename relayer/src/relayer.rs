@@ -7,26 +7,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use pocket_config::RelayerConfig;
 use pocket_keys::LiveKeys;
+use pocket_metrics::Registry;
 use pocket_query::{BlockFeed, ChainClient};
 use pocket_store::{PublisherConfig, RelayPublisher, Store, Watermark};
-use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drain::Drain;
-use crate::meter::{self, Ledger, Meter, MeterMetrics};
+use crate::meter::{self, Ledger, Meter};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
 use crate::port_limits::PortLimits;
 use crate::received::Reception;
-use crate::relay_log::{RelayLog, Travelling};
+use crate::relay_log::{LogMetrics, RelayLog, Replay, Travelling};
 use crate::renewal::{RelayerControl, Renewal};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::simulation::{Simulation, SimulationError};
+use crate::status::{Observer, StatusHandle};
 use crate::supplier_gate::SupplierGate;
 use crate::tls_port::{TlsError, TlsPort};
 use crate::verify::Verifier;
@@ -99,6 +100,7 @@ pub struct Relayer;
 pub struct RunningRelayer {
     local_addr: SocketAddr,
     cancel: CancellationToken,
+    status: StatusHandle,
     task: JoinHandle<()>,
     control: RelayerControl,
 }
@@ -112,6 +114,11 @@ impl RunningRelayer {
     /// What it can be told while it serves.
     pub fn control(&self) -> RelayerControl {
         self.control.clone()
+    }
+
+    /// What it tells of itself, for as long as it works.
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
     }
 
     /// Waits until it has ended, after its token was cancelled.
@@ -138,9 +145,8 @@ impl Relayer {
         let metrics = Metrics::register(&deps.registry)?;
         let services = Services::new(None, config, &metrics)?;
         services.begin(None);
-        let simulation = Simulation::new(&config.simulation, deps.store.clone(), &deps.registry)?;
-        let meter_metrics = MeterMetrics::register(&deps.registry)?;
-        let meter = Meter::new(config, deps.chain.clone(), deps.store.clone(), meter_metrics);
+        let simulation = Simulation::new(&config.simulation, deps.store.clone(), metrics.simulation.clone())?;
+        let meter = Meter::new(config, deps.chain.clone(), deps.store.clone(), metrics.meter.clone());
         let (meter, ledger) = meter.unzip();
         let tls = config.tls.as_ref().map(TlsPort::load).transpose()?.map(Arc::new);
         let address = config.listen_addr.to_string();
@@ -155,10 +161,15 @@ impl Relayer {
         }
 
         let drain = Arc::new(Drain::default());
-        let log = open_log(config, &listener, &drain, &deps.registry).await?;
+        let log = open_log(config, &listener, &drain, metrics.log.clone()).await?;
         // The publisher ends last of all, when nothing can be handed to it any more.
         let end_publisher = CancellationToken::new();
-        let (publisher, publishing) = RelayPublisher::start(deps.store.clone(), deps.publisher, end_publisher.clone());
+        let (publisher, publishing) = RelayPublisher::with_metrics(
+            deps.store.clone(),
+            deps.publisher,
+            metrics.publisher.clone(),
+            end_publisher.clone(),
+        );
         let gate = SupplierGate::new(deps.store.clone(), deps.keys.clone());
         if tokio::time::timeout(FIRST_REGISTRY_READ, gate.refresh()).await.is_err() {
             tracing::warn!("supplier registry not read yet: suppliers with loaded keys are served");
@@ -186,6 +197,7 @@ impl Relayer {
             feed: deps.feed.clone(),
             metrics: metrics.clone(),
             afterwards: TaskTracker::new(),
+            streams: TaskTracker::new(),
             give_up: give_up.clone(),
         });
         let marks = Watermarks {
@@ -198,9 +210,20 @@ impl Relayer {
         };
         let meter_and_tls = (meter.clone(), tls.clone());
         let (control, renewal) = Renewal::new(config, pipeline.clone(), meter_and_tls);
+        let server = Server::new(pipeline.clone(), tls.clone());
+        let observer = Observer::new(
+            pipeline.clone(),
+            server.clone(),
+            meter.clone(),
+            log.clone(),
+            marks.store.clone(),
+            deps.publisher.queue,
+        );
+        let status = observer.handle(cancel.clone());
         let run = Run {
-            server: Server::new(pipeline.clone(), tls.clone()),
+            server,
             renewal,
+            observer,
             pipeline,
             listener,
             tls,
@@ -218,6 +241,7 @@ impl Relayer {
         Ok(RunningRelayer {
             local_addr,
             cancel,
+            status,
             task,
             control,
         })
@@ -228,6 +252,7 @@ impl Relayer {
 struct Run {
     server: Arc<Server>,
     renewal: Renewal,
+    observer: Arc<Observer>,
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
     tls: Option<Arc<TlsPort>>,
@@ -246,6 +271,7 @@ impl Run {
         let Self {
             server,
             renewal,
+            observer,
             pipeline,
             listener,
             tls,
@@ -261,6 +287,8 @@ impl Run {
         let instance = log
             .as_ref()
             .map_or_else(|| instance_name(&listener), |log| log.name().to_owned());
+        // Connections wait at the port.
+        let first = marks.begin(&instance).await;
         let mut helpers = JoinSet::new();
         let gated = pipeline.clone();
         let gate_cancel = cancel.clone();
@@ -274,7 +302,12 @@ impl Run {
         let end_log = CancellationToken::new();
         let mut logging = JoinSet::new();
         if let Some(log) = &log {
-            logging.spawn(log.clone().replay(publisher, marks.drain.clone(), end_log.clone()));
+            let to = Replay {
+                publisher,
+                drain: marks.drain.clone(),
+                pipeline: pipeline.clone(),
+            };
+            logging.spawn(log.clone().replay(to, end_log.clone()));
             logging.spawn(log.clone().sync(end_log.clone()));
         }
         // Kept until the last relay is charged.
@@ -284,11 +317,14 @@ impl Run {
             helpers.spawn(meter::keep(meter, pipeline.feed.clone(), cancel.clone()));
             accounting.spawn(ledger.run(end_ledger.clone()));
         }
+        // Told until the end.
+        let end_observer = CancellationToken::new();
+        helpers.spawn(observer.run(end_observer.clone()));
         // Written until the last relay is in Redis.
         let end_marks = CancellationToken::new();
         let store = marks.store.clone();
         let mut marking = JoinSet::new();
-        marking.spawn(marks.run(instance.clone(), end_marks.clone()));
+        marking.spawn(marks.run(instance.clone(), first, end_marks.clone()));
 
         server.run(listener, SHUTDOWN_GRACE, cancel).await;
         pipeline.afterwards.close();
@@ -312,6 +348,7 @@ impl Run {
         }
         end_marks.cancel();
         while marking.join_next().await.is_some() {}
+        end_observer.cancel();
         while helpers.join_next().await.is_some() {}
         let kept = log.map_or(0, |log| log.open_relays());
         if kept > 0 {
@@ -332,15 +369,15 @@ async fn open_log(
     config: &RelayerConfig,
     listener: &TcpListener,
     drain: &Arc<Drain>,
-    registry: &Registry,
+    metrics: LogMetrics,
 ) -> Result<Option<Arc<RelayLog>>, RelayerError> {
     let Some(config) = config.relay_log.clone() else {
         tracing::info!("no relay_log.dir: relays that Redis does not have yet are lost if this process is killed");
         return Ok(None);
     };
     let folder = config.dir.display().to_string();
-    let (name, drain, registry) = (instance_name(listener), drain.clone(), registry.clone());
-    let opening = tokio::task::spawn_blocking(move || RelayLog::open(&config, &name, &drain, &registry));
+    let (name, drain) = (instance_name(listener), drain.clone());
+    let opening = tokio::task::spawn_blocking(move || RelayLog::open(&config, &name, &drain, metrics));
     match opening.await.expect("opening the log does not panic") {
         Ok(log) => Ok(Some(Arc::new(log))),
         Err(source) => Err(RelayerError::RelayLog { folder, source }),

@@ -71,6 +71,11 @@ impl Server {
         })
     }
 
+    /// `WebSocket`s that are open.
+    pub fn open_sockets(&self) -> usize {
+        self.sockets.count()
+    }
+
     /// Accepts until `cancel`, then lets open requests finish for at most `grace`.
     pub async fn run(self: Arc<Self>, listener: TcpListener, grace: Duration, cancel: CancellationToken) {
         let mut connections = JoinSet::new();
@@ -174,6 +179,8 @@ impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let answered = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         answered.unwrap_or_else(|_| {
+            let panics = &self.pipeline.metrics.panics;
+            panics.with_label_values(&["http_handler"]).inc();
             tracing::error!("a relay's handler panicked");
             let mut response = Response::new(Full::new(Bytes::from_static(b"Internal Server Error")));
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

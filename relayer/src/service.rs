@@ -68,6 +68,11 @@ impl Service {
         others.find(|other| is_available(*other)).unwrap_or(kind)
     }
 
+    /// Its relays that are worked on.
+    pub fn load(&self) -> &Load {
+        &self.load
+    }
+
     /// The types that have one.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter().flatten()
@@ -173,6 +178,11 @@ impl Services {
     pub fn backends(&self) -> impl Iterator<Item = &Arc<Backends>> {
         let routes = self.by_id.values().flat_map(|service| service.routes());
         routes.map(|route| &route.backends)
+    }
+
+    /// Every service, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.by_id.values()
     }
 
     /// The service of an id from the wire.

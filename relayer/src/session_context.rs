@@ -18,6 +18,7 @@ use pocket_protocol::rings::{PLACEHOLDER_ADDRESS, ring_addresses};
 use pocket_protocol::{ComputeUnits, Height, SupplierAddress, Windows, admission};
 use pocket_query::{ChainClient, QueryError};
 use pocket_ring::PublicKey;
+use prometheus::{IntCounter, IntCounterVec};
 
 use crate::headers::Parties;
 use crate::lookups::{Lookups, check_grid};
@@ -50,6 +51,8 @@ pub(crate) struct SessionContext {
     pub parties: Parties,
     /// What the application can still pay; `None` when nobody counts.
     pub account: Option<Arc<Account>>,
+    /// Counts its relays that are published.
+    pub published: IntCounter,
     application: String,
     end: Height,
     ring: ArcSwap<Ring>,
@@ -136,10 +139,11 @@ pub(crate) struct SessionContexts {
     refused: Cache<Key, Invalid>,
     lookups: Arc<Lookups>,
     meter: Option<Arc<Meter>>,
+    published: IntCounterVec,
 }
 
 impl SessionContexts {
-    pub fn new(chain: ChainClient, meter: Option<Arc<Meter>>) -> Self {
+    pub fn new(chain: ChainClient, meter: Option<Arc<Meter>>, published: IntCounterVec) -> Self {
         Self {
             chain,
             cache: Cache::builder().max_capacity(CONTEXTS).time_to_idle(IDLE).build(),
@@ -149,6 +153,7 @@ impl SessionContexts {
                 .build(),
             lookups: Arc::new(Lookups::new()),
             meter,
+            published,
         }
     }
 
@@ -191,7 +196,16 @@ impl SessionContexts {
         check_grid(&self.chain, header, current).await?;
         let lookup = self.lookups.begin(header);
         let lookup = lookup.ok_or_else(|| Invalid::LookupsSpent(header.service_id.clone()))?;
-        match fetch(&self.chain, self.meter.as_deref(), header, supplier, current).await {
+        match fetch(
+            &self.chain,
+            self.meter.as_deref(),
+            &self.published,
+            header,
+            supplier,
+            current,
+        )
+        .await
+        {
             Ok(context) => {
                 lookup.succeeded(header);
                 Ok(Arc::new(context))
@@ -236,6 +250,7 @@ impl SessionContext {
 async fn fetch(
     chain: &ChainClient,
     meter: Option<&Meter>,
+    published: &IntCounterVec,
     header: &SessionHeader,
     supplier: &str,
     current: Height,
@@ -315,6 +330,7 @@ async fn fetch(
             application: text(&header.application_address)?,
         },
         account,
+        published: published.with_label_values(&[service, supplier]),
         application: header.application_address.clone(),
         end,
         ring: ArcSwap::from_pointee(ring),

@@ -16,6 +16,7 @@ use hyper::body::Frame;
 use pocket_keys::SigningKey;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::answer::{AnsweredRelay, sign, sign_stream};
 use crate::backend::{BackendAnswer, BackendStream};
@@ -28,6 +29,7 @@ use crate::outbox::PublishSlot;
 use crate::pipeline::Pipeline;
 use crate::received::ReceivedRelay;
 use crate::refusal::Refusal;
+use crate::session_context::SessionContext;
 use crate::simulation::Trial;
 
 /// Stands after every batch, the last one too.
@@ -50,7 +52,7 @@ pub(crate) enum Answering {
     /// Verified and charged already.
     Charged(ChargedRelay),
     /// Of an optimistic service: verified once it is answered.
-    Trusted(ReceivedRelay),
+    Trusted(ReceivedRelay, Arc<SessionContext>),
     /// Simulated: counted apart and not mined.
     Simulated(ReceivedRelay, Trial),
 }
@@ -59,7 +61,7 @@ impl Answering {
     fn relay(&self) -> &ReceivedRelay {
         match self {
             Self::Charged(charged) => &charged.verified.relay,
-            Self::Trusted(relay) | Self::Simulated(relay, _) => relay,
+            Self::Trusted(relay, _) | Self::Simulated(relay, _) => relay,
         }
     }
 }
@@ -76,6 +78,7 @@ pub(crate) fn begin(
     // One batch waits while the next is made: what the client does not take, the backend is not asked for.
     let (to_client, batches) = mpsc::channel(1);
     let running = Running {
+        _counted: pipeline.streams.token(),
         pipeline: pipeline.clone(),
         relay,
         slot,
@@ -131,6 +134,7 @@ fn framed(wire: Bytes) -> impl Stream<Item = Result<Frame<Bytes>, StreamBroken>>
 
 /// A stream's task.
 struct Running {
+    _counted: TaskTrackerToken,
     pipeline: Arc<Pipeline>,
     relay: Answering,
     slot: PublishSlot,
@@ -205,9 +209,15 @@ impl Running {
             body: batch,
         };
         let signed = sign(relay.header(), envelope::encode(&answer), &self.key).ok_or(StreamBroken::Unsigned)?;
-        self.size += signed.wire.len() + DELIMITER.len();
+        let size = signed.wire.len() + DELIMITER.len();
+        self.size += size;
         match tokio::time::timeout_at(last_moment, self.to_client.send(Piece::Batch(signed.wire))).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                let transports = &self.pipeline.metrics.transports;
+                transports.stream_batches.inc();
+                transports.stream_bytes.inc_by(size as u64);
+                Ok(())
+            }
             Ok(Err(_)) | Err(_) => Err(StreamBroken::ClientLeft),
         }
     }
@@ -221,6 +231,8 @@ impl Running {
         {
             let labels = [relay.service.id.as_str(), relay.kind.as_str(), self.status.as_str()];
             self.pipeline.metrics.served.with_label_values(&labels).inc();
+            let streams = &self.pipeline.metrics.transports.streams_served;
+            streams.with_label_values(&labels[..1]).inc();
             route.metrics.response_size.observe(self.size as f64);
             observe(&route.metrics.relay_latency, self.started.elapsed());
         }
@@ -236,10 +248,11 @@ impl Running {
                 trial.succeeded();
                 let _ = self.to_client.try_send(Piece::End);
             }
-            Answering::Trusted(relay) => {
+            Answering::Trusted(relay, context) => {
+                let noted = self.pipeline.note(&relay, &signed, &context);
                 let _ = self.to_client.try_send(Piece::End);
                 drop(self.batches);
-                self.pipeline.settle(relay, signed, self.slot).await;
+                self.pipeline.settle(relay, signed, self.slot, noted).await;
             }
         }
         Ok(())

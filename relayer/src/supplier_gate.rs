@@ -74,6 +74,11 @@ impl SupplierGate {
         self.own.store(fresh.into());
     }
 
+    /// What the registry says of a supplier of ours, as last read.
+    pub fn known(&self, supplier: &str) -> Option<SupplierEntry> {
+        self.own.load().get(supplier).cloned().flatten()
+    }
+
     /// Refreshes until `cancel`.
     pub async fn run(&self, cancel: CancellationToken) {
         while cancel.run_until_cancelled(tokio::time::sleep(REFRESH)).await.is_some() {
@@ -117,22 +122,24 @@ fn judge(
         Some(true) => Ok(Admission::Undeclared),
         None if is_ours => Ok(Admission::OwnKeyOnly),
         None => Err(Refusal::SupplierUnregistered(supplier())),
-        Some(false) if !entry.staked || entry.status == SupplierStatus::NotStaked => {
-            let status = match entry.status {
-                SupplierStatus::Active => "active",
-                SupplierStatus::Unstaking => "unstaking",
-                SupplierStatus::NotStaked => "not_staked",
-            };
-            Err(Refusal::SupplierInactive {
-                supplier: supplier(),
-                status: status.to_owned(),
-            })
-        }
+        Some(false) if !entry.staked || entry.status == SupplierStatus::NotStaked => Err(Refusal::SupplierInactive {
+            supplier: supplier(),
+            status: status_name(entry.status).to_owned(),
+        }),
         Some(false) if entry.services.is_empty() => Err(Refusal::SupplierWithoutServices(supplier())),
         Some(false) => Err(Refusal::SupplierNotStakedFor {
             supplier: supplier(),
             service: service.as_str().to_owned(),
         }),
+    }
+}
+
+/// As gateways and operators are told.
+pub(crate) fn status_name(status: SupplierStatus) -> &'static str {
+    match status {
+        SupplierStatus::Active => "active",
+        SupplierStatus::Unstaking => "unstaking",
+        SupplierStatus::NotStaked => "not_staked",
     }
 }
 

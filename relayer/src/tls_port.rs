@@ -112,6 +112,11 @@ impl TlsPort {
     }
 }
 
+/// Whether the relay port could use these files.
+pub fn check_tls(files: &TlsConfig) -> Result<(), TlsError> {
+    TlsPort::load(files).map(drop)
+}
+
 fn read_both(files: &TlsConfig) -> Result<[Zeroizing<Vec<u8>>; 2], TlsError> {
     let read = |key, path: &Path| {
         std::fs::read(path)

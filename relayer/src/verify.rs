@@ -162,7 +162,7 @@ pub(crate) struct Verifier {
 impl Verifier {
     pub fn new(chain: ChainClient, meter: Option<Arc<Meter>>, metrics: Metrics) -> Self {
         Self {
-            contexts: SessionContexts::new(chain, meter),
+            contexts: SessionContexts::new(chain, meter, metrics.published.clone()),
             rings: Arc::new(pocket_ring::Verifier::new(Limits::default())),
             metrics,
         }
@@ -212,7 +212,7 @@ impl Verifier {
         if context.account.as_ref().is_some_and(|account| account.is_exhausted()) {
             return Err(Refusal::StakeExhausted);
         }
-        Ok(Trust::UntilAnswered)
+        Ok(Trust::UntilAnswered(context))
     }
 
     async fn check(&self, relay: &ReceivedRelay) -> Result<Arc<SessionContext>, Invalid> {
@@ -248,12 +248,12 @@ impl Verifier {
 }
 
 /// How far a relay is believed before it is verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Trust {
     /// It is verified first.
     None,
-    /// It is answered first.
-    UntilAnswered,
+    /// It is answered first; what its session fixes is known.
+    UntilAnswered(Arc<SessionContext>),
 }
 
 /// The header and signature of a relay that is one for us.

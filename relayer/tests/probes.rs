@@ -1,6 +1,9 @@
-//! Backends that are asked whether they are well, and left alone when they are not.
+//! Backends that are asked whether they are well, and left alone when they are not; and what the relayer says when it is
+//! asked itself.
 
 mod common;
+#[path = "probes/status.rs"]
+mod status;
 
 use std::time::Duration;
 

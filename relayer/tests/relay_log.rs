@@ -4,20 +4,28 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{NOWHERE, World, WorldConfig, key, watched};
 use pocket_config::RelayerConfig;
 use pocket_keys::LiveKeys;
+use pocket_metrics::Registry;
+use pocket_proto::pocket::ha::MinedRelayMessage;
+use pocket_proto::pocket::service::Relay;
 use pocket_query::{BlockFeed, ChainClient, NodeConfig};
 use pocket_relayer::{Deps, Relayer};
 use pocket_store::{PublisherConfig, Store, StoreConfig};
-use prometheus::Registry;
+use prost::Message as _;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 const UNAVAILABLE: &str = r#"{"error":"service temporarily unavailable","service":"svc-http"}"#;
+/// Mark, length and checksum of an entry; behind them come its kind and its number.
+const HEAD: usize = 12;
+/// The kind of a relay that was answered on trust.
+const TRUSTED: u8 = 3;
 /// Tells this program to be a relayer: its configuration, and the chain's addresses.
 const CHILD: &str = "RELAY_LOG_TEST_CHILD";
 const CHILD_CHAIN: &str = "RELAY_LOG_TEST_CHAIN";
@@ -193,6 +201,92 @@ async fn every_answered_relay_is_in_redis_after_the_relayer_was_killed_and_start
     second.serve(&relay, "/afterwards").await;
     second.kill();
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn relay_that_was_answered_on_trust_is_verified_by_the_next_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::with(WorldConfig {
+        service: "validation_mode: optimistic".to_owned(),
+        redis_persists: true,
+        ..WorldConfig::default()
+    })
+    .await;
+    let log = folder.path().join("log");
+    let yaml = format!("{}\nrelay_log:\n  dir: {}\n", world.yaml, log.display());
+    let relay = world.relay().await;
+    let first = ChildRelayer::start(&world, &yaml);
+    // The first relay of a session is verified before its answer.
+    first.serve(&relay, "/first").await;
+    world.wait_until_published(1).await;
+    world.stop_redis();
+    for target in ["/good", "/forged"] {
+        first.serve(&relay, target).await;
+    }
+    first.kill();
+
+    // It is as if the kill had come before the verification: these entries say that they are to be verified.
+    let entries = trusted_entries(&log);
+    let targets: Vec<String> = entries.iter().map(|(_, message)| watched::inner_url(message)).collect();
+    assert_eq!(targets, ["/good", "/forged"]);
+    for (file, message) in &entries {
+        if watched::inner_url(message) == "/forged" {
+            forge(file, message);
+        }
+    }
+    world.start_redis_again().await;
+    let second = ChildRelayer::start(&world, &yaml);
+    second.serve(&relay, "/last").await;
+    let mut seen = BTreeSet::new();
+    while !["/good", "/last"].iter().all(|target| seen.contains(*target)) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let relays = world.in_redis("supplier1").await;
+        seen = relays.iter().map(watched::inner_url).collect();
+    }
+    // The log goes in order: what came after the forged one is there.
+    while !trusted_entries(&log).is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let relays = world.in_redis("supplier1").await;
+    assert!(relays.iter().all(|relay| watched::inner_url(relay) != "/forged"));
+    second.kill();
+    world.end().await;
+}
+
+/// The relays of a log that were answered on trust, each with its file.
+fn trusted_entries(log: &Path) -> Vec<(PathBuf, MinedRelayMessage)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(log).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|suffix| suffix != "relays") {
+            continue;
+        }
+        let mut rest = &std::fs::read(&path).unwrap_or_default()[..];
+        while let [b'R', b'L', b'G', b'1', a, b, c, d, _, _, _, _, kind, ..] = rest {
+            let end = HEAD + u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+            if *kind == TRUSTED {
+                let message = MinedRelayMessage::decode(&rest[HEAD + 9..end]).unwrap();
+                found.push((path.clone(), message));
+            }
+            rest = &rest[end..];
+        }
+    }
+    found
+}
+
+/// Flips a bit of the ring signature in an entry, and makes its checksum right again.
+fn forge(file: &Path, message: &MinedRelayMessage) {
+    let relay = Relay::decode(message.relay_bytes.clone()).unwrap();
+    let signature = relay.req.unwrap().meta.unwrap().signature;
+    let mut bytes = std::fs::read(file).unwrap();
+    let entry = message.encode_to_vec();
+    let find = |part: &[u8]| bytes.windows(part.len()).position(|window| window == part).unwrap();
+    let (start, at) = (find(&entry) - HEAD - 9, find(&signature));
+    bytes[at + signature.len() - 1] ^= 1;
+    let body = start + HEAD..start + HEAD + 9 + entry.len();
+    let checksum = crc32fast::hash(&bytes[body]);
+    bytes[start + 8..start + HEAD].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(file, bytes).unwrap();
 }
 
 /// A relayer in a process of its own.

@@ -228,6 +228,23 @@ async fn relay_in_the_last_block_of_grace_is_served_and_mined() {
 }
 
 #[tokio::test]
+async fn relayer_that_starts_in_grace_leaves_the_session_that_has_ended_to_others() {
+    let world = World::new().await;
+    let relay = world.relay().await;
+    world.advance_to(11).await;
+    // Miners may have looked for relayers before this one.
+    let (another, url) = world.another().await;
+    assert_eq!(
+        relay.send(&url).await.refusal(),
+        (403, r#"{"error":"relay validation failed: session expired"}"#)
+    );
+    relay.send(&world.url()).await.answer("supplier1");
+    world.relay().await.send(&url).await.answer("supplier1");
+    another.shutdown().await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn many_relays_at_once_are_all_mined() {
     let mut world = World::new().await;
     let relay = world.relay().await;

@@ -1,13 +1,18 @@
 //! The writing side of a [`crate::RelayPublisher`].
 
-use std::{collections::HashMap, collections::VecDeque, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashMap, collections::VecDeque, sync::atomic::Ordering, time::Duration};
 
 use futures::future::join_all;
+use pocket_protocol::SupplierAddress;
 use redis::{RedisResult, Value};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{PublishGuard, PublisherConfig, PublisherStats, Store, StoreError, link::Link, publisher::Queued};
+use crate::{
+    PublishGuard, PublisherConfig, Store, StoreError,
+    link::Link,
+    publisher::{Counts, Queued},
+};
 
 /// Pause after the first failed batch; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -18,20 +23,17 @@ pub(crate) async fn write_batches<G: PublishGuard>(
     store: Store,
     config: PublisherConfig,
     waiting: mpsc::UnboundedReceiver<Queued<G>>,
-    stats: Arc<PublisherStats>,
+    counts: Counts,
     cancel: CancellationToken,
 ) {
-    // Whoever waits for replicas holds up what comes behind on the same connection.
-    let link = match store.replicas().wanted() {
-        Some(_) => store.separate().unwrap_or_else(|_| store.link()),
-        None => store.link(),
-    };
+    let link = store.careful().link();
+    counts.metrics.queued(0, config.queue);
     let mut appender = Appender {
         store,
         link,
         config,
         waiting,
-        stats,
+        counts,
         held: VecDeque::new(),
         is_away: false,
         pause: FIRST_PAUSE,
@@ -45,7 +47,7 @@ struct Appender<G> {
     link: Link,
     config: PublisherConfig,
     waiting: mpsc::UnboundedReceiver<Queued<G>>,
-    stats: Arc<PublisherStats>,
+    counts: Counts,
     /// Tried in vain.
     held: VecDeque<Queued<G>>,
     /// Nothing at all was taken the last time: new relays wait for the next attempt.
@@ -94,7 +96,8 @@ impl<G: PublishGuard> Appender<G> {
         while let Ok(relay) = self.waiting.try_recv() {
             relays.push(relay.guard);
         }
-        self.stats.lost.fetch_add(relays.len() as u64, Ordering::Relaxed);
+        self.counts.stats.lost.fetch_add(relays.len() as u64, Ordering::Relaxed);
+        self.counts.metrics.lost(relays.len() as u64);
         if !relays.is_empty() {
             G::given_up(relays);
         }
@@ -106,8 +109,19 @@ impl<G: PublishGuard> Appender<G> {
         let groups = batches_of_one_server(batch, store.is_cluster());
         let written = groups.into_iter().map(|group| append(store, link, group));
         let (mut confirmed, mut failed) = (Vec::new(), None);
-        for group in join_all(written).await {
+        let metrics = &self.counts.metrics;
+        for mut group in join_all(written).await {
+            if let Some((supplier, replicas)) = group.replicas() {
+                let key = store.keys().stream(supplier.as_str());
+                if !store.replicas().are_enough(replicas, store, link, &key).await {
+                    group.hold_all(replicas);
+                }
+            }
             failed = failed.or(group.failure);
+            for is_confirmed in [true, false] {
+                let relays = group.relays.iter().filter(|relay| relay.1 == is_confirmed);
+                metrics.tried(is_confirmed, relays.map(|(relay, _)| &relay.supplier));
+            }
             for (relay, is_confirmed) in group.relays {
                 if is_confirmed {
                     confirmed.push(relay);
@@ -118,14 +132,15 @@ impl<G: PublishGuard> Appender<G> {
         }
         self.is_away = confirmed.is_empty();
         if let Some(failure) = failed {
-            self.stats.retries.fetch_add(1, Ordering::Relaxed);
+            self.counts.stats.retries.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%failure, relays = self.held.len(), "cannot append mined relays, trying again");
             self.again_at = Instant::now() + self.pause;
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         } else {
             self.pause = FIRST_PAUSE;
         }
-        self.stats
+        self.counts
+            .stats
             .published
             .fetch_add(confirmed.len() as u64, Ordering::Relaxed);
         if !confirmed.is_empty() {
@@ -134,6 +149,9 @@ impl<G: PublishGuard> Appender<G> {
                 confirmed.into_iter().map(|relay| (relay.guard, relay.slot)).unzip();
             G::confirmed(guards);
         }
+        let free = self.counts.slots.available_permits();
+        let queue = self.config.queue;
+        self.counts.metrics.queued(queue.saturating_sub(free), queue);
     }
 }
 
@@ -152,16 +170,9 @@ fn batches_of_one_server<G>(batch: Vec<Queued<G>>, is_cluster: bool) -> Vec<Vec<
 /// Relays of one server, after an attempt.
 struct Written<G> {
     relays: Vec<(Queued<G>, bool)>,
-    failure: Option<Failure>,
-}
-
-/// Why a relay is not confirmed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("only {0} replicas have it; redis.wait_replicas says how many must")]
-    Replicas(u32),
+    failure: Option<StoreError>,
+    /// How many replicas have them, where that was asked.
+    replicas: Option<u32>,
 }
 
 async fn append<G>(store: &Store, link: &Link, relays: Vec<Queued<G>>) -> Written<G> {
@@ -180,41 +191,37 @@ async fn append<G>(store: &Store, link: &Link, relays: Vec<Queued<G>>) -> Writte
     policy.wait(&mut pipeline);
     // Each relay has an answer of its own: only those that were refused come again.
     pipeline.ignore_errors();
+    let began = std::time::Instant::now();
     let answers: RedisResult<Vec<RedisResult<Value>>> = pipeline.query_async(&mut link.clone()).await;
+    let answers = answers.map_err(StoreError::from);
+    store.metrics().called("append", began.elapsed(), &answers);
     let mut answers = match answers {
         Ok(answers) => answers.into_iter(),
-        Err(error) => return Written::none(relays, StoreError::from(error)),
+        Err(error) => return Written::none(relays, error),
     };
     let mut failure = None;
-    let mut written: Vec<_> = relays
+    let written: Vec<_> = relays
         .into_iter()
         .map(|relay| match answers.next() {
             Some(Ok(_)) => (relay, true),
             Some(Err(error)) => {
-                failure.get_or_insert(Failure::from(StoreError::from(error)));
+                failure.get_or_insert(StoreError::from(error));
                 (relay, false)
             }
             None => (relay, false),
         })
         .collect();
-    if policy.wanted().is_some() {
+    // It is an error when the server was demoted meanwhile: then no replica says anything.
+    let replicas = policy.wanted().map(|_| {
         let confirmed = answers
             .next()
-            .and_then(|answer| redis::from_redis_value(answer.ok()?).ok())
-            .unwrap_or(0);
-        let key = written
-            .first()
-            .map(|(relay, _)| store.keys().stream(relay.supplier.as_str()));
-        if !policy.is_met(confirmed, link, &key.unwrap_or_default()).await {
-            for (_, is_confirmed) in &mut written {
-                *is_confirmed = false;
-            }
-            failure.get_or_insert(Failure::Replicas(confirmed));
-        }
-    }
+            .and_then(|answer| redis::from_redis_value(answer.ok()?).ok());
+        confirmed.unwrap_or(0)
+    });
     Written {
         relays: written,
         failure,
+        replicas,
     }
 }
 
@@ -222,7 +229,22 @@ impl<G> Written<G> {
     fn none(relays: Vec<Queued<G>>, error: StoreError) -> Self {
         Self {
             relays: relays.into_iter().map(|relay| (relay, false)).collect(),
-            failure: Some(error.into()),
+            failure: Some(error),
+            replicas: None,
         }
+    }
+
+    /// Whose relays they are, at least the first, and how many replicas have them, where that was asked.
+    fn replicas(&self) -> Option<(SupplierAddress, u32)> {
+        let (relay, _) = self.relays.first()?;
+        Some((relay.supplier.clone(), self.replicas?))
+    }
+
+    /// Counts no relay as confirmed: too few replicas have them.
+    fn hold_all(&mut self, replicas: u32) {
+        for (_, is_confirmed) in &mut self.relays {
+            *is_confirmed = false;
+        }
+        self.failure.get_or_insert(StoreError::Unreplicated(replicas));
     }
 }

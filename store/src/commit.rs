@@ -121,7 +121,7 @@ impl Store {
         for id in commit.acknowledged {
             call.arg(id.to_string());
         }
-        match self.script::<u8>(&call).await? {
+        match self.script_as::<u8>("commit", &call).await? {
             1 => Ok(()),
             2 => Err(StoreError::Diverged),
             _ => Err(StoreError::Fenced),
@@ -143,7 +143,7 @@ impl Store {
         for id in entries {
             call.arg(id.to_string());
         }
-        let deleted = self.script::<i64>(&call).await?;
+        let deleted = self.script_as::<i64>("acknowledge", &call).await?;
         u64::try_from(deleted).map_err(|_| StoreError::Fenced)
     }
 }

@@ -13,6 +13,9 @@ pub enum StoreError {
     /// it before is to be read again.
     #[error("Redis went back to an older state")]
     Diverged,
+    /// Too few replicas have a write that must outlive its primary; the primary has it.
+    #[error("only {0} replicas have it; redis.wait_replicas says how many must")]
+    Unreplicated(u32),
     /// The address, user or password is wrong, or a key holds another type: retrying does not help.
     #[error("Redis refused: {0}")]
     Refused(#[source] RedisError),
@@ -29,7 +32,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later without any change.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Unreplicated(_))
     }
 
     pub(crate) fn malformed(key: impl Into<String>, reason: impl std::fmt::Display) -> Self {

@@ -43,6 +43,17 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Writes a key under the prefix of all others and deletes it again, to learn whether that is allowed.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        let key = self.keys().trial(&std::process::id().to_string());
+        // It goes by itself should we be cut off in between.
+        self.query::<()>(redis::cmd("SET").arg(&key).arg(1).arg("EX").arg(10))
+            .await?;
+        self.query::<()>(redis::cmd("DEL").arg(&key)).await
+    }
+}
+
 /// What each primary says.
 fn words(told: Option<&str>) -> impl Iterator<Item = &str> {
     told.unwrap_or_default().split_whitespace()

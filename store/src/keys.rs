@@ -1,6 +1,10 @@
+mod patterns;
+
 use std::borrow::Cow;
 
 use pocket_protocol::{Height, SessionId, SupplierAddress};
+
+pub use patterns::CacheKind;
 
 /// The prefixes of all keys, as the `redis.namespace` section of both configs names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +161,11 @@ impl Keys {
             "{}:tx:track:{supplier}:{}:{session}",
             self.namespace.base, session_end.0
         )
+    }
+
+    /// What is written to learn whether one may. Ours alone.
+    pub fn trial(&self, name: &str) -> String {
+        format!("{}:trial:{name}", self.namespace.base)
     }
 
     /// Set of the relayers that write watermarks. Ours alone.

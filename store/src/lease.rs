@@ -72,7 +72,7 @@ impl Store {
             .arg(instance)
             .arg(ttl.as_millis() as u64);
         Ok(self
-            .script::<Option<String>>(&call)
+            .script_as::<Option<String>>("acquire_lease", &call)
             .await?
             .map(|token| Lease { key, token }))
     }
@@ -107,7 +107,7 @@ impl Store {
         call.key(&lease.key)
             .arg(&lease.token)
             .arg(ttl.map_or(0, |ttl| ttl.as_millis() as u64));
-        match self.script::<u8>(&call).await? {
+        match self.script_as::<u8>("keep_lease", &call).await? {
             1 => Ok(()),
             _ => Err(StoreError::Fenced),
         }

@@ -1,6 +1,11 @@
 //! The way to Redis, whichever kind it is of.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use redis::{
@@ -51,8 +56,26 @@ impl Link {
             _ => Self::Primary(Arc::new(Primary {
                 address: address.clone(),
                 slot: ArcSwap::default(),
+                made: AtomicU64::new(0),
             })),
         })
+    }
+}
+
+impl Link {
+    /// Looks for the server anew at the next call. A Cluster's map tells by itself.
+    pub fn forget(&self) {
+        if let Self::Primary(primary) = self {
+            primary.slot.store(Arc::default());
+        }
+    }
+
+    /// See [`crate::Store::connections`].
+    pub fn connections(&self) -> u64 {
+        match self {
+            Self::Primary(primary) => primary.made.load(Ordering::Acquire),
+            Self::Cluster(_) => 0,
+        }
     }
 }
 
@@ -105,6 +128,8 @@ pub(crate) struct Primary {
     address: Address,
     // A broken connection's cell is replaced by an empty one; who comes first fills it, the others wait for it.
     slot: ArcSwap<OnceCell<MultiplexedConnection>>,
+    /// Connections so far.
+    made: AtomicU64,
 }
 
 type Slot = Arc<OnceCell<MultiplexedConnection>>;
@@ -130,7 +155,11 @@ impl Primary {
 
     async fn connected(&self) -> RedisResult<(Slot, MultiplexedConnection)> {
         let slot = self.slot.load_full();
-        let connecting = slot.get_or_try_init(|| connect(&self.address, RESPONSE_TIMEOUT));
+        let connecting = slot.get_or_try_init(async || {
+            let connection = connect(&self.address, RESPONSE_TIMEOUT).await?;
+            self.made.fetch_add(1, Ordering::AcqRel);
+            RedisResult::Ok(connection)
+        });
         // Whoever waits behind others that try in vain gives up as soon as they do.
         let connection = timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)??.clone();
         Ok((slot, connection))
@@ -146,8 +175,13 @@ impl Primary {
 
 /// A connection to the primary of a single server or of sentinels; one answer may take `longest`.
 pub(crate) async fn connect(address: &Address, longest: Duration) -> RedisResult<MultiplexedConnection> {
+    connect_to(primary_address(address).await?, longest).await
+}
+
+/// Where the primary of a single server or of sentinels is now.
+pub(crate) async fn primary_address(address: &Address) -> RedisResult<ConnectionInfo> {
     match address {
-        Address::Single(server) => connect_to(server.clone(), longest).await,
+        Address::Single(server) => Ok(server.clone()),
         Address::Sentinel {
             sentinels,
             name,
@@ -162,7 +196,7 @@ pub(crate) async fn connect(address: &Address, longest: Duration) -> RedisResult
             let mut asked = Sentinel::build(sentinels.clone())?;
             let found = timeout(CONNECT_TIMEOUT, asked.async_master_for(name, Some(&node)));
             let found = found.await.map_err(late)??;
-            connect_to(found.get_connection_info().clone(), longest).await
+            Ok(found.get_connection_info().clone())
         }
         Address::Cluster(_) => Err((ErrorKind::Client, "a Cluster has more than one primary").into()),
     }

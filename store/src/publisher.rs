@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Store, appender::write_batches};
+use crate::{PublisherMetrics, Store, appender::write_batches};
 
 /// Bounds of a [`RelayPublisher`].
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,13 @@ pub trait PublishGuard: Send + Sized + 'static {
 impl PublishGuard for () {}
 impl<T: Send + Sync + 'static> PublishGuard for Arc<T> {}
 
+/// What the writing side tells of itself.
+pub(crate) struct Counts {
+    pub stats: Arc<PublisherStats>,
+    pub metrics: PublisherMetrics,
+    pub slots: Arc<Semaphore>,
+}
+
 pub(crate) struct Queued<G> {
     pub supplier: SupplierAddress,
     pub message: Bytes,
@@ -101,17 +108,26 @@ impl<G: PublishGuard> RelayPublisher<G> {
     /// Starts the writing task. It ends when all clones of the publisher are dropped, or, after
     /// `cancel`, when the queue is empty or `flush_timeout` is over; await its handle to know.
     pub fn start(store: Store, config: PublisherConfig, cancel: CancellationToken) -> (Self, JoinHandle<()>) {
+        Self::with_metrics(store, config, PublisherMetrics::default(), cancel)
+    }
+
+    /// The same, counted.
+    pub fn with_metrics(
+        store: Store,
+        config: PublisherConfig,
+        metrics: PublisherMetrics,
+        cancel: CancellationToken,
+    ) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::unbounded_channel();
         let stats = Arc::new(PublisherStats::default());
-        let task = tokio::spawn(write_batches(store, config, waiting, stats.clone(), cancel));
-        (
-            Self {
-                queue,
-                slots: Arc::new(Semaphore::new(config.queue)),
-                stats,
-            },
-            task,
-        )
+        let slots = Arc::new(Semaphore::new(config.queue));
+        let counts = Counts {
+            stats: stats.clone(),
+            metrics,
+            slots: slots.clone(),
+        };
+        let task = tokio::spawn(write_batches(store, config, waiting, counts, cancel));
+        (Self { queue, slots, stats }, task)
     }
 
     /// Reserves a place, or says that the queue is full and new relays must be refused.

@@ -293,7 +293,7 @@ impl Store {
         for (name, value) in record.changing_fields() {
             call.arg(name).arg(value);
         }
-        match self.script::<u8>(&call).await? {
+        match self.script_as::<u8>("save_session", &call).await? {
             1 => Ok(()),
             _ => Err(StoreError::Fenced),
         }

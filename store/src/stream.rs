@@ -175,7 +175,9 @@ impl StreamConsumer {
         for _ in &streams {
             read.arg(">");
         }
-        let reply: Reply = match self.connection.query(&read).await {
+        let answer = self.connection.query(&read).await;
+        self.store.metrics().waited("xreadgroup", &answer);
+        let reply: Reply = match answer {
             Ok(reply) => reply,
             Err(StoreError::Refused(error)) if error.code() == Some("NOGROUP") => {
                 // Redis lost the group (flushed, or restored from an older copy).

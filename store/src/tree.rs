@@ -20,6 +20,16 @@ each('HSET', 3 + removed, #ARGV)
 return 1
 ";
 
+// KEYS: lease, claimed root, its count and sum, live root. ARGV: token, root, count and sum, the live root that it
+// follows (or '').
+const SEAL: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if (redis.call('GET', KEYS[4]) or '') ~= ARGV[4] then return 2 end
+redis.call('SET', KEYS[2], ARGV[2])
+redis.call('SET', KEYS[3], ARGV[3])
+return 1
+";
+
 /// The stored nodes of one session's tree.
 #[derive(Clone, Debug)]
 pub struct TreeStore {
@@ -66,25 +76,40 @@ impl Store {
         })
     }
 
-    /// Writes the root that will be claimed, with its `count:sum`; from now on the tree is sealed.
+    /// Writes the root that will be claimed, with its `count:sum`; from now on the tree is sealed. `base` is the live
+    /// root that it follows: [`StoreError::Diverged`] if Redis has another. Where a replica may take the primary's place,
+    /// one must have it before a claim is sent, to be asked over a [careful](Store::careful) connection:
+    /// [`StoreError::Unreplicated`].
     pub async fn seal_tree(
         &self,
         lease: &Lease,
         supplier: &SupplierAddress,
         session: &SessionId,
         root: &Digest,
+        base: Option<&Digest>,
     ) -> Result<(), StoreError> {
-        let script = Script::new(
-            "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-             redis.call('SET', KEYS[2], ARGV[2]) redis.call('SET', KEYS[3], ARGV[3]) return 1",
-        );
-        let mut call = script.prepare_invoke();
-        call.key(lease.key()).key(self.keys().tree_root(supplier, session));
-        call.key(self.keys().tree_stats(supplier, session));
-        call.arg(lease.token())
-            .arg(root.as_ref())
-            .arg(format!("{}:{}", root.count(), root.sum()));
-        fenced(self.script(&call).await?)
+        let (keys, stored) = (self.keys(), self.keys().tree_root(supplier, session));
+        let mut pipeline = redis::pipe();
+        // The text and not its hash: the wait must follow in the same pipeline.
+        pipeline.cmd("EVAL").arg(SEAL).arg(4);
+        pipeline.arg(lease.key()).arg(&stored);
+        pipeline
+            .arg(keys.tree_stats(supplier, session))
+            .arg(keys.tree_live_root(supplier, session));
+        pipeline.arg(lease.token()).arg(root.as_ref());
+        pipeline.arg(format!("{}:{}", root.count(), root.sum()));
+        pipeline.arg(base.map_or(&[][..], |base| base.as_ref()));
+        self.replicas().wait(&mut pipeline);
+        let (answer, confirmed) = match self.replicas().wanted() {
+            Some(_) => self.pipeline::<(u8, u32)>(&pipeline).await?,
+            None => (self.pipeline::<(u8,)>(&pipeline).await?.0, 0),
+        };
+        match answer {
+            1 if self.replicas().are_enough(confirmed, self, &self.link(), &stored).await => Ok(()),
+            1 => Err(StoreError::Unreplicated(confirmed)),
+            2 => Err(StoreError::Diverged),
+            _ => Err(StoreError::Fenced),
+        }
     }
 
     /// Writes a part of a tree that is being rebuilt. Its roots stay what they are.
@@ -105,7 +130,7 @@ impl Store {
         for (digest, node) in &changes.set {
             call.arg(hex::encode(digest)).arg(&node[..]);
         }
-        fenced(self.script(&call).await?)
+        fenced(self.script_as("write_nodes", &call).await?)
     }
 
     /// Removes a tree that nobody needs any more: settled, or never to be claimed.
@@ -126,7 +151,7 @@ impl Store {
         call.key(keys.tree_live_root(supplier, session))
             .key(keys.tree_stats(supplier, session));
         call.arg(lease.token());
-        fenced(self.script(&call).await?)
+        fenced(self.script_as("delete_tree", &call).await?)
     }
 }
 

@@ -348,8 +348,20 @@ async fn relay_counts_as_published_only_when_a_replica_has_it() {
         unreachable!()
     };
     sentinel.kill_replica().await.unwrap();
-    // With no replica at all there is none to wait for, unless it is demanded.
-    append(&world.store, "first").await;
+    // After a while without any replica there is none to wait for, unless it is demanded.
+    let config = StoreConfig {
+        alone_for: Duration::from_millis(200),
+        ..StoreConfig::at(sentinel.url())
+    };
+    let lenient = Store::new(config).unwrap();
+    let (publisher, writing) = RelayPublisher::start(lenient, PublisherConfig::default(), CancellationToken::new());
+    let slot = publisher.reserve().await;
+    assert!(publisher.publish(slot, supplier(0), Bytes::from_static(b"first"), ()));
+    until_published(&publisher, 1).await;
+    let looks = publisher.stats().retries.load(Ordering::Relaxed);
+    assert!(looks > 0, "one look is not enough");
+    drop(publisher);
+    writing.await.unwrap();
 
     let config = StoreConfig {
         wait_replicas: Some(1),
@@ -368,6 +380,85 @@ async fn relay_counts_as_published_only_when_a_replica_has_it() {
     drop(publisher);
     writing.await.unwrap();
     assert_eq!(Arc::strong_count(&guard), 1);
+}
+
+#[tokio::test]
+async fn tree_counts_as_sealed_only_when_a_replica_has_it() {
+    let mut world = World::sentinel().await;
+    let Redis::Sentinel(sentinel) = &mut world.redis else {
+        unreachable!()
+    };
+    let lease = own(&world.store).await;
+    let session = record(0).session;
+    let careful = world.store.careful();
+    let seal = async || {
+        let sealing = careful.seal_tree(&lease, &supplier(0), &session, &root(1), None);
+        sealing.await
+    };
+    patiently(seal).await.unwrap();
+    sentinel.kill_replica().await.unwrap();
+    assert!(matches!(seal().await, Err(StoreError::Unreplicated(0))));
+    sentinel.revive().await.unwrap();
+    seal().await.unwrap();
+}
+
+async fn until_published<G: pocket_store::PublishGuard>(publisher: &RelayPublisher<G>, count: u64) {
+    while publisher.stats().published.load(Ordering::Relaxed) < count {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[tokio::test]
+async fn primary_that_was_replaced_while_it_stood_still_is_not_believed() {
+    let world = World::sentinel().await;
+    let Redis::Sentinel(sentinel) = &world.redis else {
+        unreachable!()
+    };
+    let (publisher, writing) = RelayPublisher::start(
+        world.store.clone(),
+        PublisherConfig::default(),
+        CancellationToken::new(),
+    );
+    let publish = async |message: &'static str| {
+        let slot = publisher.reserve().await;
+        assert!(publisher.publish(slot, supplier(0), Bytes::from_static(message.as_bytes()), ()));
+    };
+    // From here on the publisher is connected to it.
+    publish("before").await;
+    until_published(&publisher, 1).await;
+    let old = sentinel.primary().await.unwrap();
+    let id = sentinel.process_id(old).unwrap().to_string();
+    signal("STOP", &id);
+    let new = sentinel.wait_for_another(old).await.unwrap();
+    publish("while it slept").await;
+    // It wakes up, takes the relay and sees no replica: its own has taken its place.
+    signal("CONT", &id);
+    until_published(&publisher, 2).await;
+    drop(publisher);
+    writing.await.unwrap();
+
+    sentinel.wait_until_replicated().await.unwrap();
+    assert_eq!(sentinel.primary().await.unwrap(), new);
+    let fresh = Store::new(StoreConfig::at(sentinel.url())).unwrap();
+    let mut consumer = StreamConsumer::new(fresh, "reader", BLOCK);
+    take_over_all(&consumer, &supplier(0)).await;
+    let read = patiently(async || consumer.read(&[supplier(0)], 100).await)
+        .await
+        .unwrap();
+    let relays: BTreeSet<Bytes> = read
+        .into_iter()
+        .flat_map(|(_, batch)| batch)
+        .filter_map(|entry| entry.data)
+        .collect();
+    assert!(relays.contains(&b"while it slept"[..]), "{relays:?}");
+}
+
+/// As `kill -NAME` does it.
+fn signal(name: &str, process: &str) {
+    let status = std::process::Command::new("kill")
+        .args([&format!("-{name}"), process])
+        .status();
+    assert!(status.unwrap().success());
 }
 
 fn root(count: u64) -> Digest {

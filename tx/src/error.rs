@@ -61,6 +61,22 @@ pub enum TxError {
 }
 
 impl TxError {
+    /// Its name in metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "message_refused",
+            Self::Retry(_) => "node_unavailable",
+            Self::Uncertain(_) => "answer_lost",
+            Self::Expired(_) => "expired",
+            Self::Funds(_) => "insufficient_balance",
+            Self::FeeTooLow { .. } => "fee_too_low",
+            Self::OutOfGas(_) => "out_of_gas",
+            Self::TooLarge(_) => "too_large",
+            Self::NoKey(_) => "no_key",
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+
     pub(crate) fn unencodable(error: &dyn std::fmt::Display) -> Self {
         Self::Rejected {
             codespace: "local".to_owned(),

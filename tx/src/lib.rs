@@ -12,6 +12,7 @@ mod document;
 mod error;
 mod gas;
 mod inclusion;
+mod metrics;
 mod refusal;
 mod sender;
 
@@ -20,5 +21,6 @@ pub use document::{Document, Parts, Validity, tx_hash};
 pub use error::TxError;
 pub use gas::{GasPrice, GasPriceError};
 pub use inclusion::Inclusion;
+pub use metrics::TxMetrics;
 pub use refusal::{ChainRefusal, Remedy, message_index};
 pub use sender::{Sent, TxSender};

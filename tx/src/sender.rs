@@ -1,7 +1,7 @@
 //! Sending: gas, signature, sequence, broadcast.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pocket_keys::{KeySet, LiveKeys, SigningKey};
@@ -10,7 +10,7 @@ use pocket_query::{ChainClient, NodeStatus, RetryPolicy};
 use prost_types::{Any, Timestamp};
 
 use crate::account::{Account, Accounts, Known, expected_sequence};
-use crate::{Document, Mode, Parts, TxConfig, TxError, Validity, gas, tx_hash};
+use crate::{Document, Mode, Parts, TxConfig, TxError, TxMetrics, Validity, gas, tx_hash};
 
 /// How often a transaction is built anew when the node expects another sequence.
 const ATTEMPTS: u32 = 4;
@@ -47,6 +47,7 @@ struct Inner {
     keys: LiveKeys,
     config: TxConfig,
     accounts: Accounts,
+    metrics: TxMetrics,
 }
 
 /// Why an attempt did not end in an accepted transaction.
@@ -65,11 +66,17 @@ impl From<TxError> for Obstacle {
 impl TxSender {
     /// Knows nothing of any account until the first transaction.
     pub fn new(chain: ChainClient, keys: KeySet, config: TxConfig) -> Self {
+        Self::with_metrics(chain, keys, config, TxMetrics::default())
+    }
+
+    /// The same, and counts what is sent.
+    pub fn with_metrics(chain: ChainClient, keys: KeySet, config: TxConfig, metrics: TxMetrics) -> Self {
         Self(Arc::new(Inner {
             chain,
             keys: keys.into(),
             config,
             accounts: Accounts::default(),
+            metrics,
         }))
     }
 
@@ -85,6 +92,14 @@ impl TxSender {
     /// Sends messages of one signer in one transaction, which no block after `timeout` may include (0: any
     /// block). Returns when a mempool has it; whether a block has it, [`inclusion`](Self::inclusion) tells.
     pub async fn send(&self, signer: &SupplierAddress, messages: &[Any], timeout: Height) -> Result<Sent, TxError> {
+        let began = Instant::now();
+        let sent = self.send_in_turn(signer, messages, timeout).await;
+        self.0.metrics.sent(signer, messages, began.elapsed(), &sent);
+        sent
+    }
+
+    /// One transaction of a signer after the other.
+    async fn send_in_turn(&self, signer: &SupplierAddress, messages: &[Any], timeout: Height) -> Result<Sent, TxError> {
         let key = self.0.keys.get(signer).ok_or_else(|| TxError::NoKey(signer.clone()))?;
         let account = self.0.accounts.of(signer);
         // An asynchronous lock, held until the mempool has the transaction: the next sequence is only

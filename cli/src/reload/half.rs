@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pocket_config::{ConfigError, Environment, KeysConfig, LoggingConfig, MinerConfig, RelayerConfig, files_named};
+use pocket_config::{ConfigError, Environment, KeysConfig, LoggingConfig, MinerConfig, RelayerConfig};
 use pocket_keys::KeySet;
 use pocket_miner::{MinerControl, service_factors};
 use pocket_relayer::RelayerControl;
@@ -16,6 +16,19 @@ pub trait Half: Send + 'static {
 
     /// Reads the configuration anew.
     fn read(place: &Place) -> Result<Self::Config, ConfigError>;
+
+    /// The files that it names.
+    fn files(place: &Place) -> Vec<PathBuf>;
+
+    /// The configuration's file, the files that it names, and the folders with keys.
+    fn referred(place: &Place, keys: Option<&KeysConfig>) -> Referred {
+        let mut files = vec![place.path.clone()];
+        files.extend(Self::files(place));
+        Referred {
+            files,
+            folders: keys.map(KeySource::folders).unwrap_or_default(),
+        }
+    }
 
     fn keys(config: &Self::Config) -> &KeysConfig;
 
@@ -37,18 +50,6 @@ pub struct Place {
     pub environment: Environment,
 }
 
-impl Place {
-    /// The configuration's file, the files that it names, and the folders with keys.
-    pub fn referred(&self, keys: Option<&KeysConfig>) -> Referred {
-        let mut files = vec![self.path.clone()];
-        files.extend(files_named(&self.path, &self.environment));
-        Referred {
-            files,
-            folders: keys.map(KeySource::folders).unwrap_or_default(),
-        }
-    }
-}
-
 /// A relayer.
 pub struct RelayerHalf(pub RelayerControl);
 
@@ -57,6 +58,10 @@ impl Half for RelayerHalf {
 
     fn read(place: &Place) -> Result<RelayerConfig, ConfigError> {
         RelayerConfig::load_with(&place.path, &place.environment)
+    }
+
+    fn files(place: &Place) -> Vec<PathBuf> {
+        RelayerConfig::files_named(&place.path, &place.environment)
     }
 
     fn keys(config: &RelayerConfig) -> &KeysConfig {
@@ -88,6 +93,10 @@ impl Half for MinerHalf {
 
     fn read(place: &Place) -> Result<MinerConfig, ConfigError> {
         MinerConfig::load_with(&place.path, &place.environment)
+    }
+
+    fn files(place: &Place) -> Vec<PathBuf> {
+        MinerConfig::files_named(&place.path, &place.environment)
     }
 
     fn keys(config: &MinerConfig) -> &KeysConfig {

@@ -1,7 +1,8 @@
 //! What is counted of operator keys, with the Go peer's names.
 
 use pocket_keys::{KeyChanges, KeySet, Loaded};
-use pocket_observability::prometheus::{self, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use pocket_observability::Registry;
+use pocket_observability::prometheus::{self, IntCounter, IntCounterVec, IntGauge};
 
 /// The keys in use, and how they changed.
 #[derive(Clone, Debug)]
@@ -13,31 +14,32 @@ pub struct KeySeries {
 }
 
 impl KeySeries {
-    /// Registers the series for the keys that a process starts with.
-    pub fn register(registry: &Registry, loaded: &Loaded) -> Result<Self, prometheus::Error> {
-        let options = |name: &str, help: &str| Opts::new(name, help).namespace("ha").subsystem("keys");
+    /// Registers the series.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let series = Self {
-            active: IntGauge::with_opts(options("supplier_keys_active", "Operator keys in use."))?,
-            reloads: IntCounter::with_opts(options("reloads_total", "How often keys were read again and taken up."))?,
-            changes: IntCounterVec::new(
-                options("changes_total", "Keys that came and went while the process ran."),
+            active: registry.gauge("ha_keys_supplier_keys_active", "Operator keys in use.")?,
+            reloads: registry.counter("ha_keys_reloads_total", "How often keys were read again and taken up.")?,
+            changes: registry.counters(
+                "ha_keys_changes_total",
+                "Keys that came and went while the process ran.",
                 &["type"],
             )?,
-            failures: IntCounterVec::new(
-                options("load_errors_total", "Files and keyring entries that gave no key."),
+            failures: registry.counters(
+                "ha_keys_load_errors_total",
+                "Files and keyring entries that gave no key.",
                 &["provider"],
             )?,
         };
-        registry.register(Box::new(series.active.clone()))?;
-        registry.register(Box::new(series.reloads.clone()))?;
-        registry.register(Box::new(series.changes.clone()))?;
-        registry.register(Box::new(series.failures.clone()))?;
         for kind in ["added", "removed"] {
             series.changes.with_label_values(&[kind]);
         }
-        series.active.set(loaded.keys.len() as i64);
-        series.failed(loaded);
         Ok(series)
+    }
+
+    /// A process starts with these.
+    pub fn loaded(&self, loaded: &Loaded) {
+        self.active.set(loaded.keys.len() as i64);
+        self.failed(loaded);
     }
 
     /// Other keys are in use.

@@ -9,8 +9,9 @@ use super::backend_health::{BackendHealthCheck, HealthCheckKind, OutlierEjection
 use crate::codec::{Choice, Codec, List, Map, Name, Named, Nested, Section, Text, Whole, scalar};
 use crate::document::{Node, Value};
 use crate::duration::{Milliseconds, Seconds};
+use crate::outline::{Outline, Scalar, Shape};
 use crate::reader::{Fields, Reader};
-use crate::secret::{Secret, SecretText};
+use crate::secret::{Secret, SecretOrFile, SecretText};
 
 /// The chain's types of API, which are the keys of `backends`; as numbers they stand in `Rpc-Type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +62,9 @@ impl Name for RpcType {
     fn parse(text: &str) -> Result<Self, (String, String)> {
         Self::named(text).ok_or_else(|| Self::unknown(text))
     }
+    fn all() -> Option<Vec<&'static str>> {
+        Some(Self::NAMES.iter().map(|(name, _)| *name).collect())
+    }
 }
 
 /// `default_backend`: a name or, as in `Rpc-Type`, a number.
@@ -78,12 +82,20 @@ impl Codec for DefaultBackend {
             .map(|(_, rpc_type)| *rpc_type)
             .or_else(|| Choice::<RpcType>::read(node, reader))
     }
+    fn shape(_name: &str) -> Shape {
+        let numbers = RpcType::NAMES.iter().map(|(_, rpc_type)| (*rpc_type as u8).into());
+        let names = RpcType::NAMES.iter().map(|(name, _)| (*name).into());
+        Shape::Scalar(Scalar::OneOf(names.chain(numbers).collect()))
+    }
+    fn written(value: &RpcType) -> serde_json::Value {
+        value.as_str().into()
+    }
 }
 
 /// One of a service's `backends`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackendConfig {
-    /// `url` or `urls`, at least one, all different.
+    /// `url`, `url_file` or `urls`, at least one, all different.
     pub endpoints: Vec<BackendEndpoint>,
     /// `base_path`: stands before every path that does not start with it, instead of the URL's own path.
     pub base_path: Option<String>,
@@ -185,7 +197,7 @@ impl Section for BackendConfig {
             endpoints,
             base_path,
             selection: selection.unwrap_or(by_number),
-            headers: fields.or::<Map<HeaderName, SecretText>>("headers", BTreeMap::new()),
+            headers: fields.or::<Map<HeaderName, SecretOrFile>>("headers", BTreeMap::new()),
             authentication: fields.section("authentication", Authentication::read),
             circuit_breaker_threshold: health_check
                 .as_ref()
@@ -203,21 +215,18 @@ impl Section for BackendConfig {
     }
 }
 
-/// Reads `url` or `urls` of a backend. The schemes fit the backend's type, which is the section's own key.
+/// Reads `url`, `url_file` or `urls` of a backend. The schemes fit the backend's type, which is the section's own key.
 fn endpoints(fields: &mut Fields<'_, '_>) -> Vec<BackendEndpoint> {
     let web_socket = fields.name() == RpcType::WebSocket.as_str();
     let (one, several) = if web_socket {
-        (
-            fields.optional::<EndpointOf<true>>("url"),
-            fields.optional::<List<EndpointOf<true>>>("urls"),
-        )
+        url_or_urls::<true>(fields)
     } else {
-        (
-            fields.optional::<EndpointOf<false>>("url"),
-            fields.optional::<List<EndpointOf<false>>>("urls"),
-        )
+        url_or_urls::<false>(fields)
     };
-    match (fields.written("url"), fields.written("urls")) {
+    match (
+        fields.written("url") || fields.written("url_file"),
+        fields.written("urls"),
+    ) {
         (true, true) => fields.impossible(&["urls"], "stands beside url", "keep one of url and urls"),
         (false, false) => {
             let example = if web_socket {
@@ -241,6 +250,17 @@ fn endpoints(fields: &mut Fields<'_, '_>) -> Vec<BackendEndpoint> {
         note_repeated(fields, &endpoints);
     }
     endpoints
+}
+
+fn url_or_urls<const WEB_SOCKET: bool>(
+    fields: &mut Fields<'_, '_>,
+) -> (Option<BackendEndpoint>, Option<Vec<BackendEndpoint>>) {
+    fields.one_of(&["url", "url_file", "urls"]);
+    let url = fields.or_file::<BackendUrl<WEB_SOCKET>>("url", "url_file");
+    (
+        url.map(|url| BackendEndpoint { name: None, url }),
+        fields.optional::<List<EndpointOf<WEB_SOCKET>>>("urls"),
+    )
 }
 
 fn note_repeated(fields: &mut Fields<'_, '_>, endpoints: &[BackendEndpoint]) {
@@ -270,6 +290,15 @@ fn note_repeated(fields: &mut Fields<'_, '_>, endpoints: &[BackendEndpoint]) {
 /// A URL, alone or with a name; of a WebSocket backend or of any other.
 struct EndpointOf<const WEB_SOCKET: bool>;
 
+impl<const WEB_SOCKET: bool> EndpointOf<WEB_SOCKET> {
+    fn named(fields: &mut Fields<'_, '_>) -> BackendEndpoint {
+        BackendEndpoint {
+            name: fields.optional::<Text>("name"),
+            url: fields.required::<BackendUrl<WEB_SOCKET>>("url"),
+        }
+    }
+}
+
 impl<const WEB_SOCKET: bool> Codec for EndpointOf<WEB_SOCKET> {
     type Value = BackendEndpoint;
     const EXAMPLE: &str = if WEB_SOCKET {
@@ -281,14 +310,21 @@ impl<const WEB_SOCKET: bool> Codec for EndpointOf<WEB_SOCKET> {
         if !matches!(node.value, Value::Map(_)) {
             return BackendUrl::<WEB_SOCKET>::read(node, reader).map(|url| BackendEndpoint { name: None, url });
         }
-        Some(reader.section(node, |fields| BackendEndpoint {
-            name: fields.optional::<Text>("name"),
-            url: fields.required::<BackendUrl<WEB_SOCKET>>("url"),
-        }))
+        Some(reader.section(node, Self::named))
+    }
+    fn shape(name: &str) -> Shape {
+        let named = Outline::of_read(name, |fields| {
+            Self::named(fields);
+        });
+        Shape::Either(BackendUrl::<WEB_SOCKET>::SCALAR, named)
     }
 }
 
 struct BackendUrl<const WEB_SOCKET: bool>;
+
+impl<const WEB_SOCKET: bool> BackendUrl<WEB_SOCKET> {
+    const SCALAR: Scalar = Scalar::Matching(if WEB_SOCKET { "^wss?://" } else { "^(?!wss?://)" });
+}
 
 impl<const WEB_SOCKET: bool> Codec for BackendUrl<WEB_SOCKET> {
     type Value = Url;
@@ -312,6 +348,9 @@ impl<const WEB_SOCKET: bool> Codec for BackendUrl<WEB_SOCKET> {
             Err(what) => reader.impossible(node, what, remedy),
         }
     }
+    fn shape(_name: &str) -> Shape {
+        Shape::Scalar(Self::SCALAR)
+    }
 }
 
 /// The name of an HTTP header, in lower case.
@@ -326,6 +365,8 @@ impl HeaderName {
 }
 
 impl Name for HeaderName {
+    const PATTERN: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$";
+
     fn parse(text: &str) -> Result<Self, (String, String)> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if !text.is_empty() && text.bytes().all(legal) {

@@ -7,7 +7,7 @@ use super::backend::HeaderName;
 use crate::codec::{Choice, Count, Flag, List, Map, Named, Section, Text, Whole};
 use crate::duration::Seconds;
 use crate::reader::Fields;
-use crate::secret::{Secret, SecretText};
+use crate::secret::{Secret, SecretOrFile};
 
 /// `health_check` of a backend: probes of every endpoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,7 +119,7 @@ impl Section for BackendHealthCheck {
             content_type: fields.optional::<Text>("content_type"),
             expected_body: fields.optional::<Text>("expected_body"),
             expected_status: fields.or::<List<Whole<u16, 100, 599>>>("expected_status", Vec::new()),
-            headers: fields.or::<Map<HeaderName, SecretText>>("headers", BTreeMap::new()),
+            headers: fields.or::<Map<HeaderName, SecretOrFile>>("headers", BTreeMap::new()),
             rpc_method,
             rpc_params: fields.optional::<Text>("rpc_params"),
             expected_result: fields.optional::<Text>("expected_result"),

@@ -1,7 +1,8 @@
 //! The series that watching writes. Names and labels are the Go peer's where it measures the same.
 
+use pocket_metrics::Registry;
 use prometheus::core::Collector;
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 #[derive(Clone)]
 pub(crate) struct Series {

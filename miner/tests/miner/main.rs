@@ -3,11 +3,13 @@
 mod announcing;
 mod damage;
 mod draining;
+mod inherited;
 mod interrupted;
 mod mining;
 mod reloading;
 mod restart;
 mod sharing;
+mod telling;
 mod trouble;
 mod watching;
 mod world;

@@ -25,7 +25,7 @@ async fn relays_of_two_suppliers_and_two_sessions_are_claimed_proven_and_settled
         assert_eq!(ended, ("proved", Some("settled_proven")));
     }
     assert_eq!(miner.counted("relays_claimed_total", &[]), 10);
-    assert_eq!(miner.counted("relays_settled_by_status_total", &["settled_proven"]), 10);
+    assert_eq!(miner.counted("relays_settled_by_status_total", &["proven"]), 10);
     miner.stop().await;
 }
 

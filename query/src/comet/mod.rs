@@ -8,6 +8,7 @@ pub(crate) use answers::{NewHeader, header_of_event};
 pub(crate) use http::Comet;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use pocket_protocol::Height;
 
@@ -50,6 +51,13 @@ impl ChainClient {
     }
 
     async fn comet(&self, path: &str) -> Result<serde_json::Value, QueryError> {
-        self.0.config.retry.run(|| self.0.comet.get(path)).await
+        self.0.config.retry.run(|| self.comet_once(path)).await
+    }
+
+    async fn comet_once(&self, path: &str) -> Result<serde_json::Value, QueryError> {
+        let began = Instant::now();
+        let answer = self.0.comet.get(path).await;
+        self.0.metrics.asked(path, began.elapsed(), answer.as_ref().err());
+        answer
     }
 }

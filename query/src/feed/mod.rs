@@ -3,7 +3,7 @@
 mod socket;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use pocket_protocol::Height;
@@ -58,6 +58,7 @@ impl Default for FeedTiming {
 #[derive(Clone)]
 pub struct BlockFeed {
     height: Arc<AtomicI64>,
+    heard: Heard,
     blocks: watch::Receiver<BlockInfo>,
 }
 
@@ -75,10 +76,12 @@ impl BlockFeed {
         };
         let (publish, blocks) = watch::channel(start);
         let height = Arc::new(AtomicI64::new(0));
+        let heard = Heard::default();
         let follower = Follower {
             chain,
             timing,
             height: height.clone(),
+            heard: heard.clone(),
             publish,
             newest_at: None,
             interval: None,
@@ -86,12 +89,18 @@ impl BlockFeed {
         let task = tokio::spawn(async move {
             cancel.run_until_cancelled_owned(Box::pin(follower.run())).await;
         });
-        (Self { height, blocks }, task)
+        (Self { height, heard, blocks }, task)
     }
 
     /// The highest block seen, 0 before the first. One atomic load.
     pub fn height(&self) -> Height {
         Height(self.height.load(Ordering::Acquire))
+    }
+
+    /// How long the node has said nothing, be it that there is no new block; since the start, if it never did. While
+    /// all is well that is less than [`FeedTiming::silence`] and what an answer takes.
+    pub fn silent_for(&self) -> Duration {
+        self.heard.ago()
     }
 
     /// Told of each rise; slow readers see the newest only.
@@ -100,10 +109,40 @@ impl BlockFeed {
     }
 }
 
+/// When the node last said anything.
+#[derive(Clone)]
+struct Heard {
+    began: Instant,
+    /// Milliseconds after that.
+    at: Arc<AtomicU64>,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            at: Arc::default(),
+        }
+    }
+}
+
+impl Heard {
+    fn now(&self) {
+        self.at
+            .store(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn ago(&self) -> Duration {
+        let at = Duration::from_millis(self.at.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(at)
+    }
+}
+
 struct Follower {
     chain: ChainClient,
     timing: FeedTiming,
     height: Arc<AtomicI64>,
+    heard: Heard,
     publish: watch::Sender<BlockInfo>,
     newest_at: Option<Instant>,
     /// The last interval between two blocks as they arrived here.
@@ -167,6 +206,7 @@ impl Follower {
 
     /// Publishes a header unless it is old news: behind a balancer heights repeat and fall.
     fn saw(&mut self, header: NewHeader) {
+        self.heard.now();
         self.chain.saw(header.height);
         if header.height <= self.publish.borrow().height {
             return;

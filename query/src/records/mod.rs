@@ -17,7 +17,7 @@ use pocket_protocol::{ComputeUnits, Height};
 pub use transactions::Broadcast;
 
 use crate::cache::{Cache, Hold, Key};
-use crate::{Block, QueryError};
+use crate::{Block, QueryError, QueryMetrics};
 
 /// How long a live record or parameter may be out of date.
 const LIVE: Hold = Hold::For(Duration::from_secs(15));
@@ -40,21 +40,21 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(metrics: &QueryMetrics) -> Self {
         Self {
-            shared: Cache::new(1),
-            shared_at: Cache::new(1024),
-            session_params: Cache::new(1),
-            supplier_params: Cache::new(1),
-            proof_params: Cache::new(2),
-            sessions: Cache::new(8192),
-            applications: Cache::new(8192),
-            suppliers: Cache::new(1024),
-            services: Cache::new(1024),
-            difficulty: Cache::new(8192),
-            compute_units: Cache::new(8192),
-            public_keys: Cache::new(65_536),
-            blocks: Cache::new(512),
+            shared: Cache::new(1).counted(metrics.cache("shared", "params", "shared_params")),
+            shared_at: Cache::new(1024).counted(metrics.cache("shared", "params_at_height", "shared_params_at_height")),
+            session_params: Cache::new(1).counted(metrics.cache("session", "params", "session_params")),
+            supplier_params: Cache::new(1).counted(metrics.cache("supplier", "params", "supplier_params")),
+            proof_params: Cache::new(2).counted(metrics.cache("proof", "params", "proof_params")),
+            sessions: Cache::new(8192).counted(metrics.cache("session", "session", "session")),
+            applications: Cache::new(8192).counted(metrics.cache("application", "entity", "application")),
+            suppliers: Cache::new(1024).counted(metrics.cache("supplier", "entity", "supplier")),
+            services: Cache::new(1024).counted(metrics.cache("service", "entity", "service")),
+            difficulty: Cache::new(8192).counted(metrics.cache("service", "difficulty", "difficulty")),
+            compute_units: Cache::new(8192).counted(metrics.cache("service", "cupr_at_height", "compute_units")),
+            public_keys: Cache::new(65_536).counted(metrics.cache("account", "entity", "account")),
+            blocks: Cache::new(512).counted(metrics.cache("block", "block", "block")),
         }
     }
 

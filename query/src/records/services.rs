@@ -50,6 +50,7 @@ impl ChainClient {
             let difficulty = difficulty.ok_or_else(|| QueryError::missing("relayMiningDifficulty"))?;
             let target = difficulty.target_hash.as_ref().try_into();
             let target = target.map_err(|_| QueryError::Malformed("the target is not 32 bytes".into()))?;
+            self.0.metrics.difficulty(service, &target);
             Ok((target, hold_for(height, answer.read_at)))
         };
         self.0

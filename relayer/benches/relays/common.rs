@@ -245,7 +245,7 @@ services:
         feed,
         store: Store::new(StoreConfig::at(redis)).expect("the address is good"),
         keys: LiveKeys::from_iter([key]),
-        registry: prometheus::Registry::new(),
+        registry: pocket_metrics::Registry::new(),
         publisher: PublisherConfig::default(),
     };
     let running = Relayer::start(&config, deps, stop).await.expect("the relayer starts");

@@ -85,7 +85,7 @@ impl Readiness {
     /// `None` for what is not known here.
     fn status(&self, service: &str) -> Option<ServingStatus> {
         let is_serving = match service {
-            "" | RELAY_SERVICE => true,
+            "" | RELAY_SERVICE => self.pipeline.not_ready().is_empty(),
             id => {
                 let services = self.pipeline.reception.services();
                 let service = services.get(id)?;

@@ -1,6 +1,7 @@
 //! What the meter counts, under the peer's names.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use pocket_metrics::Registry;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts};
 
 use super::account::AccountMetrics;
 

@@ -11,6 +11,7 @@ mod budget;
 mod lease;
 mod ledger;
 mod metrics;
+mod standing;
 mod terms;
 mod upkeep;
 

@@ -11,6 +11,7 @@ mod load;
 mod outlier;
 mod probe;
 mod probe_grpc;
+mod reach;
 mod series;
 mod watch;
 
@@ -26,6 +27,7 @@ pub(crate) use health::{HealthRules, State};
 pub(crate) use limit::{Limit, Place};
 use load::Load;
 use outlier::Tally;
+pub use reach::{Reach, Reached, reach_backends};
 pub(crate) use series::{ConnectionMetrics, EndpointMetrics, PoolSeries};
 pub(crate) use watch::watch_all;
 
@@ -270,6 +272,16 @@ impl<C> Endpoint<C> {
     /// What is known of it now.
     pub fn state(&self, now: Moment) -> State {
         self.standing.health.state(now)
+    }
+
+    /// Relays that it works on.
+    pub fn in_flight(&self) -> u32 {
+        self.standing.load.in_flight()
+    }
+
+    /// How long its recent answers took, on average; nothing before the first.
+    pub fn latency(&self) -> Option<Duration> {
+        self.standing.load.latency()
     }
 
     fn cost(&self, now: Moment) -> u64 {

@@ -1,8 +1,7 @@
 //! What pools count, with the Go peer's names where it counts the same. All labels come from the configuration.
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use pocket_metrics::Registry;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
 use super::State;
 

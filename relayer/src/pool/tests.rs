@@ -1,4 +1,4 @@
-use prometheus::Registry;
+use pocket_metrics::Registry;
 use proptest::prelude::*;
 
 use super::*;

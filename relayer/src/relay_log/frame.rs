@@ -1,6 +1,7 @@
 //! How an entry lies in the log: `RLG1`, length of the rest (u32, little-endian as all numbers), CRC-32 of the rest,
 //! then the rest: a byte for the kind, and
 //! - of a relay (1): its sequence number (u64) and its encoded `MinedRelayMessage`,
+//! - of a relay that was answered on trust (3) the same: it is to be verified before Redis gets it,
 //! - of confirmations (2): pairs of sequence numbers (u64), the first and the last of a run.
 
 use bytes::Bytes;
@@ -10,20 +11,25 @@ const MAGIC: &[u8; 4] = b"RLG1";
 const HEAD: usize = 12;
 const RELAY: u8 = 1;
 const CONFIRMED: u8 = 2;
+const TRUSTED: u8 = 3;
 
 /// One entry as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
     /// A relay that was mined.
-    Relay { sequence: u64, message: Bytes },
+    Relay {
+        sequence: u64,
+        message: Bytes,
+        is_verified: bool,
+    },
     /// Relays that Redis has.
     Confirmed(Vec<(u64, u64)>),
 }
 
 /// Appends a relay's frame.
-pub(super) fn write_relay(out: &mut Vec<u8>, sequence: u64, message: &[u8]) {
+pub(super) fn write_relay(out: &mut Vec<u8>, sequence: u64, message: &[u8], is_verified: bool) {
     write(out, |body| {
-        body.push(RELAY);
+        body.push(if is_verified { RELAY } else { TRUSTED });
         body.extend_from_slice(&sequence.to_le_bytes());
         body.extend_from_slice(message);
     });
@@ -73,9 +79,10 @@ pub(super) fn read(segment: &Bytes, at: usize) -> Option<(Frame, usize)> {
     }
     let (kind, rest) = body.split_first()?;
     let frame = match *kind {
-        RELAY => Frame::Relay {
+        RELAY | TRUSTED => Frame::Relay {
             sequence: first_number(rest)?,
             message: segment.slice(at + HEAD + 9..end),
+            is_verified: *kind == RELAY,
         },
         CONFIRMED => Frame::Confirmed(
             rest.chunks_exact(16)
@@ -120,6 +127,7 @@ mod tests {
         Frame::Relay {
             sequence,
             message: Bytes::copy_from_slice(message),
+            is_verified: true,
         }
     }
 
@@ -138,15 +146,33 @@ mod tests {
     #[test]
     fn what_follows_a_damaged_entry_is_found() {
         let mut segment = Vec::new();
-        write_relay(&mut segment, 1, b"first");
+        write_relay(&mut segment, 1, b"first", true);
         let from = segment.len();
-        write_relay(&mut segment, 2, b"second RLG1 with the mark inside");
+        write_relay(&mut segment, 2, b"second RLG1 with the mark inside", true);
         let to = segment.len();
-        write_relay(&mut segment, 3, b"third");
+        write_relay(&mut segment, 3, b"third", true);
         segment[from + HEAD + 12] ^= 1;
         assert_eq!(
             frames(segment),
             (vec![relay(1, b"first"), relay(3, b"third")], to - from)
+        );
+    }
+
+    #[test]
+    fn relay_that_was_answered_on_trust_is_told_from_others() {
+        let mut segment = Vec::new();
+        write_relay(&mut segment, 7, b"trusted", false);
+        let read = frames(segment).0;
+        assert!(
+            matches!(
+                &read[..],
+                [Frame::Relay {
+                    sequence: 7,
+                    is_verified: false,
+                    ..
+                }]
+            ),
+            "{read:?}"
         );
     }
 
@@ -159,7 +185,7 @@ mod tests {
             let mut segment = Vec::new();
             let mut ends = Vec::new();
             for (sequence, message) in messages.iter().enumerate() {
-                write_relay(&mut segment, sequence as u64, message);
+                write_relay(&mut segment, sequence as u64, message, true);
                 ends.push(segment.len());
             }
             let cut = tear.index(segment.len() + 1);

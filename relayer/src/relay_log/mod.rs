@@ -27,7 +27,8 @@ use prost::Message as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::metrics::LogMetrics;
+pub(crate) use self::metrics::LogMetrics;
+pub(crate) use self::replay::Replay;
 use self::segments::{Place, Segments};
 use crate::drain::{Drain, InFlight};
 
@@ -70,6 +71,8 @@ enum Waiting {
     Logged {
         place: Place,
         in_flight: Option<InFlight>,
+        /// Not so one that an earlier process answered on trust.
+        is_verified: bool,
     },
     /// One that the disk did not take.
     Unlogged(Unlogged),
@@ -84,12 +87,8 @@ pub(crate) struct Unlogged {
 impl RelayLog {
     /// Opens the log and takes up what an earlier process left: their sessions stay open in `drain`. `name` is for a
     /// relayer that never was here before. Blocks while it reads all of it.
-    pub fn open(
-        config: &RelayLogConfig,
-        name: &str,
-        drain: &Arc<Drain>,
-        registry: &prometheus::Registry,
-    ) -> io::Result<Self> {
+    pub fn open(config: &RelayLogConfig, name: &str, drain: &Arc<Drain>, metrics: LogMetrics) -> io::Result<Self> {
+        metrics.most_bytes.set(config.max_bytes as i64);
         let folder = &config.dir;
         fs::create_dir_all(folder)?;
         let lock = File::create(folder.join(LOCK_FILE))?;
@@ -97,11 +96,12 @@ impl RelayLog {
             .map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "another relayer uses this folder"))?;
         let name = name_in(folder, name)?;
         let mut waiting = VecDeque::new();
-        let (segments, damaged) = Segments::open(folder, |place, message| {
-            let end = MinedRelayMessage::decode(message.clone()).map(|relay| Height(relay.session_end_height));
+        let (segments, damaged) = Segments::open(folder, |left| {
+            let end = MinedRelayMessage::decode(left.message.clone()).map(|relay| Height(relay.session_end_height));
             waiting.push_back(Waiting::Logged {
-                place,
+                place: left.place,
                 in_flight: end.ok().and_then(|end| drain.enter(end)),
+                is_verified: left.is_verified,
             });
         })?;
         if damaged > 0 {
@@ -129,7 +129,7 @@ impl RelayLog {
             name,
             waiting: Notify::new(),
             empty: Notify::new(),
-            metrics: LogMetrics::register(registry).map_err(io::Error::other)?,
+            metrics,
             state: Mutex::new(state),
             _lock: lock,
         };
@@ -165,8 +165,8 @@ impl RelayLog {
     }
 
     /// Writes a relay down, before its answer goes out. `None` when the disk does not take it.
-    fn append(&self, state: &mut State, message: &[u8]) -> Option<Place> {
-        match state.segments.append(message) {
+    fn append(&self, state: &mut State, message: &[u8], is_verified: bool) -> Option<Place> {
+        match state.segments.append(message, is_verified) {
             Ok(place) => {
                 state.is_broken = false;
                 state.quiet_since.get_or_insert_with(Instant::now);
@@ -184,20 +184,42 @@ impl RelayLog {
 
     /// Logs a relay for which the queue to Redis has a place.
     pub fn log(self: &Arc<Self>, message: &[u8], in_flight: InFlight) -> Travelling {
-        let place = self.append(&mut self.state.lock(), message);
+        let place = self.append(&mut self.state.lock(), message, true);
         Travelling {
             in_flight: Some(in_flight),
             logged: place.map(|place| (self.clone(), place)),
         }
     }
 
+    /// Logs a relay that is to be verified once it is answered. `None` when the disk does not take it.
+    pub fn note(self: &Arc<Self>, message: Bytes) -> Option<Noted> {
+        let place = self.append(&mut self.state.lock(), &message, false)?;
+        Some(Noted {
+            message,
+            log: self.clone(),
+            place,
+        })
+    }
+
+    /// Takes a relay that is logged and for which the queue has no place.
+    fn keep_noted(&self, place: Place, in_flight: InFlight) {
+        let kept = Waiting::Logged {
+            place,
+            in_flight: Some(in_flight),
+            is_verified: true,
+        };
+        self.state.lock().waiting.push_back(kept);
+        self.waiting.notify_one();
+    }
+
     /// Logs a relay for which the queue has none.
     pub fn keep(&self, relay: Unlogged) {
         let mut state = self.state.lock();
-        let kept = match self.append(&mut state, &relay.message) {
+        let kept = match self.append(&mut state, &relay.message, true) {
             Some(place) => Waiting::Logged {
                 place,
                 in_flight: Some(relay.in_flight),
+                is_verified: true,
             },
             None => Waiting::Unlogged(relay),
         };
@@ -214,6 +236,11 @@ impl RelayLog {
         }
         state.quiet_since = (state.segments.open_relays() > 0).then(Instant::now);
         self.measure(&state);
+    }
+
+    /// Bytes on disk, and how many there may be.
+    pub fn size(&self) -> (u64, u64) {
+        (self.state.lock().segments.bytes(), self.max_bytes)
     }
 
     /// Relays that Redis may not have.
@@ -250,6 +277,40 @@ pub(crate) struct Travelling {
     /// Its session is not sealed while this lives.
     in_flight: Option<InFlight>,
     logged: Option<(Arc<RelayLog>, Place)>,
+}
+
+/// A relay that was written down when it was answered on trust. If this process ends before it knows more, the next one
+/// verifies it.
+pub(crate) struct Noted {
+    /// What Redis gets.
+    pub message: Bytes,
+    log: Arc<RelayLog>,
+    place: Place,
+}
+
+impl Noted {
+    /// It is verified, and goes to Redis.
+    pub fn travelling(self, in_flight: InFlight) -> Travelling {
+        Travelling {
+            in_flight: Some(in_flight),
+            logged: Some((self.log, self.place)),
+        }
+    }
+
+    /// It is verified, and waits for a place in the queue.
+    pub fn wait(self, in_flight: InFlight) {
+        self.log.keep_noted(self.place, in_flight);
+    }
+
+    /// It is not to be mined.
+    pub fn strike(self) {
+        self.log.confirm(&[self.place]);
+    }
+
+    /// Nobody can tell; the next process may. Until this one's last word its session is open.
+    pub fn leave(self, in_flight: InFlight) {
+        drop(self.travelling(in_flight));
+    }
 }
 
 impl Travelling {

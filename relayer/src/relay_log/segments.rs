@@ -24,6 +24,14 @@ pub(super) struct Place {
     length: u64,
 }
 
+/// A relay that an earlier process left.
+pub(super) struct Left<'a> {
+    pub place: Place,
+    pub message: &'a Bytes,
+    /// Not so one that was answered on trust.
+    pub is_verified: bool,
+}
+
 /// The files of one log.
 #[derive(Debug)]
 pub(super) struct Segments {
@@ -49,7 +57,7 @@ struct Segment {
 impl Segments {
     /// Opens the log in a folder, hands over what an earlier process left there, oldest first, and counts the bytes
     /// that are no sound entry.
-    pub fn open(folder: &Path, mut left: impl FnMut(Place, &Bytes)) -> io::Result<(Self, usize)> {
+    pub fn open(folder: &Path, mut left: impl FnMut(Left<'_>)) -> io::Result<(Self, usize)> {
         let mut numbers: Vec<u64> = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
@@ -87,7 +95,12 @@ impl Segments {
                 open: 0,
             };
             for (frame, from, end) in frame::read_all(&bytes).0 {
-                let Frame::Relay { sequence, message } = frame else {
+                let Frame::Relay {
+                    sequence,
+                    message,
+                    is_verified,
+                } = frame
+                else {
                     continue;
                 };
                 if !is_confirmed(sequence) {
@@ -98,7 +111,11 @@ impl Segments {
                         from: from as u64,
                         length: (end - from) as u64,
                     };
-                    left(place, &message);
+                    left(Left {
+                        place,
+                        message: &message,
+                        is_verified,
+                    });
                 }
             }
             if segment.open == 0 {
@@ -124,10 +141,10 @@ impl Segments {
     }
 
     /// Appends a relay: the system has it when this returns, the disk after [`Self::file`] was synced.
-    pub fn append(&mut self, message: &[u8]) -> io::Result<Place> {
+    pub fn append(&mut self, message: &[u8], is_verified: bool) -> io::Result<Place> {
         let sequence = self.next_sequence;
         self.buffer.clear();
-        frame::write_relay(&mut self.buffer, sequence, message);
+        frame::write_relay(&mut self.buffer, sequence, message, is_verified);
         let (segment, from) = self.write()?;
         let file = self.files.get_mut(&segment).expect("it was written to just now");
         file.open += 1;
@@ -269,7 +286,7 @@ mod tests {
 
     fn reopened(folder: &Path) -> (Segments, Vec<(Place, Bytes)>) {
         let mut left = Vec::new();
-        let (segments, _) = Segments::open(folder, |place, message| left.push((place, message.clone()))).unwrap();
+        let (segments, _) = Segments::open(folder, |found| left.push((found.place, found.message.clone()))).unwrap();
         (segments, left)
     }
 
@@ -283,7 +300,7 @@ mod tests {
         let (mut segments, left) = reopened(folder.path());
         assert!(left.is_empty());
         let places: Vec<Place> = ["a", "b", "c", "d"]
-            .map(|message| segments.append(message.as_bytes()).unwrap())
+            .map(|message| segments.append(message.as_bytes(), true).unwrap())
             .into();
         segments.confirm(&[places[2], places[0]]).unwrap();
         drop(segments);
@@ -293,7 +310,7 @@ mod tests {
         assert_eq!(segments.open_relays(), 2);
         let mut file = File::open(segments.file_of(left[1].0)).unwrap();
         assert_eq!(read(&mut file, left[1].0).unwrap(), "d");
-        segments.append(b"e").unwrap();
+        segments.append(b"e", true).unwrap();
         segments.confirm(&[left[0].0]).unwrap();
         drop(segments);
         assert_eq!(messages(&reopened(folder.path()).1), [b"d", b"e"]);
@@ -303,12 +320,15 @@ mod tests {
     fn log_that_redis_has_all_of_is_empty() {
         let folder = tempfile::tempdir().unwrap();
         let (mut segments, _) = reopened(folder.path());
-        let places = [segments.append(b"a").unwrap(), segments.append(b"b").unwrap()];
+        let places = [
+            segments.append(b"a", true).unwrap(),
+            segments.append(b"b", true).unwrap(),
+        ];
         segments.confirm(&places[..1]).unwrap();
         assert!(segments.bytes() > 0);
         segments.confirm(&places[1..]).unwrap();
         assert_eq!((segments.bytes(), segments.open_relays()), (0, 0));
-        let place = segments.append(b"c").unwrap();
+        let place = segments.append(b"c", true).unwrap();
         let mut file = File::open(segments.file_of(place)).unwrap();
         assert_eq!(read(&mut file, place).unwrap(), "c");
     }
@@ -318,7 +338,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut segments, _) = reopened(folder.path());
         let message = vec![7; 4 << 20];
-        let places: Vec<Place> = (0..9).map(|_| segments.append(&message).unwrap()).collect();
+        let places: Vec<Place> = (0..9).map(|_| segments.append(&message, true).unwrap()).collect();
         let files = || fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(files(), 3);
         let (first, others): (Vec<_>, Vec<_>) = places.iter().partition(|place| place.segment == places[0].segment);
@@ -332,8 +352,8 @@ mod tests {
     fn entry_that_was_torn_by_a_kill_takes_no_other_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let (mut segments, _) = reopened(folder.path());
-        segments.append(b"whole").unwrap();
-        let torn = segments.append(b"torn").unwrap();
+        segments.append(b"whole", true).unwrap();
+        let torn = segments.append(b"torn", true).unwrap();
         let path = segments.file_of(torn);
         drop(segments);
         let file = OpenOptions::new().write(true).open(path).unwrap();
@@ -341,7 +361,7 @@ mod tests {
 
         let (mut segments, left) = reopened(folder.path());
         assert_eq!(messages(&left), [b"whole"]);
-        segments.append(b"next").unwrap();
+        segments.append(b"next", true).unwrap();
         drop(segments);
         assert_eq!(messages(&reopened(folder.path()).1), [&b"whole"[..], b"next"]);
     }

@@ -1,10 +1,11 @@
 //! What simulated relays are counted with: never with real ones.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use pocket_metrics::Registry;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts};
 
 /// The series of simulated relays, the peer's.
 #[derive(Clone, Debug)]
-pub(super) struct SimulationMetrics {
+pub(crate) struct SimulationMetrics {
     pub relays: IntCounterVec,
     pub duration: HistogramVec,
 }

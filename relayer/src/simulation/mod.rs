@@ -18,7 +18,6 @@ use pocket_config::{RpcType, SimulationConfig, SimulationIdentity};
 use pocket_protocol::{AppAddress, Height, ServiceId};
 use pocket_ring::{Limits, PublicKey, Verifier};
 use pocket_store::Store;
-use prometheus::Registry;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,7 +26,7 @@ pub use not_admitted::NotAdmitted;
 
 use crate::drain::{Drain, InFlight};
 use crate::rate::Bucket;
-use metrics::SimulationMetrics;
+pub(crate) use metrics::SimulationMetrics;
 
 /// Who a simulated relay says it is of. Without it a relay is an ordinary one.
 const KEY_ID: HeaderName = HeaderName::from_static("pocket-simulation-key-id");
@@ -120,7 +119,7 @@ impl Simulation {
     pub fn new(
         config: &SimulationConfig,
         store: Store,
-        registry: &Registry,
+        metrics: SimulationMetrics,
     ) -> Result<Option<Self>, crate::RelayerError> {
         if !config.enabled {
             return Ok(None);
@@ -148,7 +147,7 @@ impl Simulation {
                 table_bytes: TABLE_BYTES,
             }),
             drain: Arc::default(),
-            metrics: SimulationMetrics::register(registry)?,
+            metrics,
         }))
     }
 

@@ -15,6 +15,7 @@ use super::close::Close;
 use super::leg::{Leg, Reader};
 use super::pace::Pace;
 use super::relays::session_expired;
+use crate::metrics::SocketMetrics;
 use crate::pipeline::Pipeline;
 use crate::refusal::{Invalid, Refusal, Unavailable};
 use crate::verify::Subscription;
@@ -42,6 +43,7 @@ pub(crate) struct Bridge {
     messages_per_second: Option<u32>,
     /// The request that the backend's messages answer.
     latest: watch::Sender<Option<Arc<Subscription>>>,
+    metrics: SocketMetrics,
 }
 
 impl End {
@@ -82,6 +84,7 @@ pub(crate) struct Opened {
 impl Bridge {
     pub fn new(pipeline: Arc<Pipeline>, service: ServiceId, opened: Opened, limits: &WebSocketConfig) -> Self {
         Self {
+            metrics: pipeline.metrics.transports.socket(service.as_str()),
             pipeline,
             service,
             session: opened.session,
@@ -168,6 +171,7 @@ impl Bridge {
             if backend.send(Message::Data(kind, payload)).await.is_err() {
                 return End::from_gateway(Close::new(Close::OTHER_LEG_FAILED, "write failed"));
             }
+            self.metrics.to_backend.inc();
         }
     }
 
@@ -191,10 +195,17 @@ impl Bridge {
             let Some(open) = latest else {
                 // A greeting, which answers no one: there is no session to sign it for.
                 room.send(Message::Data(kind, payload));
+                self.metrics.to_gateway.inc();
                 continue;
             };
             match self.pipeline.answer_subscription(&open, payload).await {
-                Ok(Some(wire)) => room.send(Message::Data(kind, wire)),
+                Ok(Some(wire)) => {
+                    room.send(Message::Data(kind, wire));
+                    self.metrics.to_gateway.inc();
+                    if !open.is_simulated() {
+                        self.metrics.relays.inc();
+                    }
+                }
                 Ok(None) => {}
                 Err(refusal) => return self.refuse(&refusal),
             }

@@ -36,6 +36,11 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
+    /// How many are open.
+    pub fn count(&self) -> usize {
+        self.open.len()
+    }
+
     /// Closes all sockets. Each step of that has a deadline of its own.
     pub async fn close(&self) {
         self.cancel.cancel();

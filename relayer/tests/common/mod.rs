@@ -17,11 +17,11 @@ use std::time::Duration;
 use pocket_config::RelayerConfig;
 use pocket_devnet::{Actor, Devnet, DevnetConfig, Localnet};
 use pocket_keys::{LiveKeys, SigningKey};
+use pocket_metrics::Registry;
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
-use pocket_relayer::{Deps, Relayer, RunningRelayer};
+use pocket_relayer::{Deps, Relayer, RunningRelayer, StatusHandle};
 use pocket_store::{PrivateRedis, PublisherConfig, Store, StoreConfig};
-use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -187,6 +187,16 @@ impl World {
             world.wait_for_height(world.devnet.height()).await;
         }
         world
+    }
+
+    /// What the relayer tells of itself.
+    pub fn status(&self) -> StatusHandle {
+        self.relayer.as_ref().unwrap().status()
+    }
+
+    /// Asks the relayer to end; it goes on with what it has begun.
+    pub fn begin_to_stop(&self) {
+        self.stop.cancel();
     }
 
     /// `http://` address of the relay port.

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use pocket_devnet::Actor;
+use pocket_metrics::Registry;
 use pocket_proto::pocket::ha::MinedRelayMessage;
 use pocket_proto::sdk::types::PokthttpRequest;
 use pocket_store::{PrivateRedis, Store};
-use prometheus::Registry;
 use prost::Message as _;
 
 /// All relays in a supplier's stream.

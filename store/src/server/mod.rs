@@ -1,10 +1,12 @@
 //! Redis servers of our own, for demos, tests, and machines that want no Redis to look after.
 
 mod cluster;
+mod kept;
 mod sentinel;
 mod single;
 
 pub use cluster::PrivateCluster;
+pub use kept::{KeptRedis, KeptRedisError};
 pub use sentinel::PrivateSentinel;
 pub use single::{PrivateRedis, PrivateRedisError};
 

@@ -1,7 +1,7 @@
 use std::{
-    io,
+    io::{self, Write as _},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -36,6 +36,7 @@ impl PrivateRedisError {
 pub struct PrivateRedis {
     child: Child,
     port: u16,
+    password: Option<String>,
 }
 
 impl PrivateRedis {
@@ -61,8 +62,20 @@ impl PrivateRedis {
 
     /// Starts a server with arguments of its own behind ours.
     pub(super) async fn start_with(port: u16, folder: &Path, persist: bool, more: &[String]) -> io::Result<Self> {
+        Self::start_guarded(port, folder, persist, more, None).await
+    }
+
+    /// The same for those alone who know the password.
+    pub(super) async fn start_guarded(
+        port: u16,
+        folder: &Path,
+        persist: bool,
+        more: &[String],
+        password: Option<String>,
+    ) -> io::Result<Self> {
         let append = if persist { "yes" } else { "no" };
-        let child = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        command
             .args([
                 "--bind",
                 "127.0.0.1",
@@ -81,9 +94,17 @@ impl PrivateRedis {
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut server = Self { child, port };
+            .stderr(Stdio::null());
+        if password.is_some() {
+            // Others see a process's arguments, but not what it reads.
+            command.arg("-").stdin(Stdio::piped());
+        }
+        let mut child = command.spawn()?;
+        if let (Some(password), Some(mut input)) = (&password, child.stdin.take()) {
+            // A server that ended already says so below.
+            let _ = writeln!(input, "requirepass {password}");
+        }
+        let mut server = Self { child, port, password };
         let deadline = Instant::now() + START_TIMEOUT;
         while !server.answers().await {
             if let Some(status) = server.child.try_wait()? {
@@ -99,7 +120,10 @@ impl PrivateRedis {
 
     /// `redis://` address.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        match &self.password {
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
     }
 
     /// The loopback port it listens on.
@@ -110,6 +134,11 @@ impl PrivateRedis {
     /// Its process id.
     pub fn process_id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it ended, if it did by itself.
+    pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
     }
 
     /// Whether our own child answers: another server might have got the port before it.

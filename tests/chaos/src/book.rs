@@ -93,6 +93,23 @@ impl Book {
         parts.map(|(part, relays)| (part.clone(), relays.clone())).collect()
     }
 
+    /// Forgets sessions that end at `end`, once they are judged.
+    pub fn forget(&self, end: i64) {
+        self.0.lock().retain(|part, _| part.end != end);
+    }
+
+    /// How many relays were answered, lost their answer and were refused, in all sessions that are not forgotten.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let book = self.0.lock();
+        book.values().fold((0, 0, 0), |(answered, lost, refused), relays| {
+            (
+                answered + relays.answered.len(),
+                lost + relays.uncertain.len(),
+                refused + relays.refused,
+            )
+        })
+    }
+
     /// The parts with answered relays of sessions that end at `end` or later.
     pub fn claimable_from(&self, end: i64) -> Vec<Part> {
         let book = self.0.lock();

@@ -1,12 +1,9 @@
 //! The devnet, whose blocks are made here so that they can stop, and what its blocks say of claims and proofs.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use pocket_devnet::chain::{Block, Event, Message, Tx};
 use pocket_devnet::{Devnet, DevnetConfig, Localnet};
@@ -15,24 +12,8 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::book::Part;
-
-/// What became of one part, by the blocks.
-#[derive(Clone, Debug, Default)]
-pub struct Fate {
-    /// Claims that blocks took, with their heights.
-    pub claims: Vec<(i64, Bytes)>,
-    /// Proofs that blocks took.
-    pub proofs: usize,
-    /// The chain paid, by a proof that it had found valid or without one.
-    pub settled: Option<Settled>,
-}
-
-/// How a claim was settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// By a valid proof.
-    pub is_proven: bool,
-}
+use crate::fate::{Fate, Settled};
+use crate::fleet::Node;
 
 /// From block to block.
 #[derive(Clone, Copy, Debug)]
@@ -73,14 +54,9 @@ impl Chain {
         })
     }
 
-    /// `CometBFT`'s RPC.
-    pub fn rpc(&self) -> anyhow::Result<SocketAddr> {
-        address(&self.devnet.rpc_url())
-    }
-
-    /// gRPC.
-    pub fn grpc(&self) -> anyhow::Result<SocketAddr> {
-        address(&self.devnet.grpc_url())
+    /// Where it answers.
+    pub fn node(&self) -> anyhow::Result<Node> {
+        Node::at(&self.devnet.rpc_url(), &self.devnet.grpc_url())
     }
 
     /// Height of the last block.
@@ -156,10 +132,6 @@ impl Chain {
 /// `ClaimProofStatus::Validated` on the wire.
 const VALIDATED: i32 = 1;
 
-fn address(url: &str) -> anyhow::Result<SocketAddr> {
-    url.trim_start_matches("http://").parse().context("a devnet's address")
-}
-
 async fn produce(
     devnet: Arc<Devnet>,
     mut pace: watch::Receiver<Pace>,
@@ -199,7 +171,7 @@ fn note(fates: &mut BTreeMap<(String, String), Fate>, block: &Block) {
                 Message::CreateClaim(claim) => {
                     let session = claim.session_header.unwrap_or_default().session_id;
                     let fate = fates.entry((session, claim.supplier_operator_address)).or_default();
-                    fate.claims.push((block.height, claim.root_hash));
+                    fate.claims.push(claim.root_hash);
                 }
                 Message::SubmitProof(proof) => {
                     let session = proof.session_header.unwrap_or_default().session_id;
@@ -215,6 +187,8 @@ fn note(fates: &mut BTreeMap<(String, String), Fate>, block: &Block) {
         let fate = fates.entry((text("session_id"), text("supplier_operator_address")));
         fate.or_default().settled = Some(Settled {
             is_proven: text("claim_proof_status_int") == VALIDATED.to_string(),
+            // Here every claim is drawn.
+            had_to_be_proven: true,
         });
     }
 }

@@ -1,5 +1,6 @@
 //! Which fault comes next: all kinds come equally often, in an order and with numbers that the seed alone decides.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -13,11 +14,36 @@ use crate::redis_server::RedisKind;
 /// Kinds of faults.
 const KINDS: usize = 21;
 
-/// A shuffled deck of faults, which is shuffled again when it is used up.
+/// Kinds that come in a random order, each before one comes again.
+pub struct Shuffled {
+    kinds: usize,
+    left: Vec<usize>,
+}
+
+impl Shuffled {
+    /// Kinds from 0.
+    pub fn new(kinds: usize) -> Self {
+        Self {
+            kinds,
+            left: Vec::new(),
+        }
+    }
+
+    /// The next kind.
+    pub fn draw(&mut self, rng: &mut StdRng) -> usize {
+        if self.left.is_empty() {
+            self.left = (0..self.kinds).collect();
+            self.left.shuffle(rng);
+        }
+        self.left.pop().expect("it was filled just now")
+    }
+}
+
+/// A shuffled deck of faults.
 pub struct Deck {
     rng: StdRng,
     redis: RedisKind,
-    kinds: Vec<usize>,
+    kinds: Shuffled,
 }
 
 impl Deck {
@@ -26,7 +52,7 @@ impl Deck {
         Self {
             rng: StdRng::seed_from_u64(seed),
             redis,
-            kinds: Vec::new(),
+            kinds: Shuffled::new(KINDS),
         }
     }
 
@@ -39,11 +65,7 @@ impl Deck {
     }
 
     fn draw(&mut self) -> Fault {
-        if self.kinds.is_empty() {
-            self.kinds = (0..KINDS).collect();
-            self.kinds.shuffle(&mut self.rng);
-        }
-        let kind = self.kinds.pop().expect("it was filled just now");
+        let kind = self.kinds.draw(&mut self.rng);
         let twin = self.rng.random_range(0..TWINS);
         match kind {
             0 => Fault::KillMiner(twin, self.time(0..1500), None),
@@ -74,9 +96,14 @@ impl Deck {
         }
     }
 
-    fn time(&mut self, milliseconds: std::ops::Range<u64>) -> Duration {
-        Duration::from_millis(self.rng.random_range(milliseconds))
+    fn time(&mut self, milliseconds: Range<u64>) -> Duration {
+        time(&mut self.rng, milliseconds)
     }
+}
+
+/// A random time.
+pub fn time(rng: &mut StdRng, milliseconds: Range<u64>) -> Duration {
+    Duration::from_millis(rng.random_range(milliseconds))
 }
 
 #[cfg(test)]

@@ -75,6 +75,21 @@ impl Fault {
     /// Makes it happen and good again; `false` if its victim is a victim already.
     pub async fn strike(self, fleet: &Fleet, chain: &Chain) -> anyhow::Result<bool> {
         match self {
+            Self::RefuseTransactions(count) => chain.refuse(count),
+            Self::BurstBlocks(count) => chain.burst(count),
+            Self::StopBlocks(time) => {
+                chain.stop_blocks();
+                sleep(time).await;
+                chain.go_on();
+            }
+            _ => return self.strike_fleet(fleet).await,
+        }
+        Ok(true)
+    }
+
+    /// As [`Self::strike`], for faults that leave the chain itself alone; of others it does nothing.
+    pub async fn strike_fleet(self, fleet: &Fleet) -> anyhow::Result<bool> {
+        match self {
             Self::KillMiner(number, down, name) => return kill_miner(fleet, number, &[], down, name).await,
             Self::ForceClaimErrors(number, time) => {
                 return force_errors(fleet, number, "TEST_FORCE_CLAIM_TX_ERROR", time).await;
@@ -114,13 +129,6 @@ impl Fault {
                 process.resume()?;
             }
             Self::KillRedis(..) | Self::FailOver(_) | Self::PauseRedis(..) => return self.strike_redis(fleet).await,
-            Self::RefuseTransactions(count) => chain.refuse(count),
-            Self::BurstBlocks(count) => chain.burst(count),
-            Self::StopBlocks(time) => {
-                chain.stop_blocks();
-                sleep(time).await;
-                chain.go_on();
-            }
             _ => self.strike_connections(fleet).await,
         }
         Ok(true)

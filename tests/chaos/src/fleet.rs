@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use pocket_devnet::Actor;
+use pocket_query::{ChainClient, NodeConfig};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::backend::Backend;
-use crate::chain::Chain;
 use crate::process::Process;
 use crate::proxy::Proxy;
 use crate::redis_server::{Redis, RedisKind};
@@ -30,6 +30,32 @@ pub const SUPPLIERS: usize = 2;
 /// Relayers and miners, so many of each.
 pub const TWINS: usize = 2;
 
+/// Where a chain's node answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// `CometBFT`'s RPC.
+    pub rpc: SocketAddr,
+    /// gRPC in plain text.
+    pub grpc: SocketAddr,
+}
+
+impl Node {
+    /// Reads `http://host:port` twice.
+    pub fn at(rpc: &str, grpc: &str) -> anyhow::Result<Self> {
+        let address = |url: &str| url.trim_start_matches("http://").parse().context("a node's address");
+        Ok(Self {
+            rpc: address(rpc)?,
+            grpc: address(grpc)?,
+        })
+    }
+
+    /// A client that asks it.
+    pub fn client(&self) -> anyhow::Result<ChainClient> {
+        let config = NodeConfig::new(format!("http://{}", self.rpc), format!("http://{}", self.grpc));
+        Ok(ChainClient::new(config)?)
+    }
+}
+
 /// All that can be broken. Locks are held while something is broken, so that two faults do not meet in one process.
 pub struct Fleet {
     pub miners: [Mutex<Process>; TWINS],
@@ -44,14 +70,14 @@ pub struct Fleet {
 
 impl Fleet {
     /// Starts everything; files and logs go to `folder`.
-    pub async fn start(program: &Path, kind: RedisKind, chain: &Chain, folder: &Path) -> anyhow::Result<Self> {
+    pub async fn start(program: &Path, kind: RedisKind, node: &Node, folder: &Path) -> anyhow::Result<Self> {
         let redis_folder = folder.join("redis");
         std::fs::create_dir_all(&redis_folder)?;
         let redis = Redis::start(kind, &redis_folder).await?;
         let backend = Backend::start().await?;
         // Servers that take each other's place are found by their own addresses.
         let to_redis = Proxy::to(redis.address().unwrap_or(NOWHERE)).await?;
-        let to_chain = [Proxy::to(chain.rpc()?).await?, Proxy::to(chain.grpc()?).await?];
+        let to_chain = [Proxy::to(node.rpc).await?, Proxy::to(node.grpc).await?];
 
         write_keys(&folder.join("keys.yaml"))?;
         let common = common(folder, &redis.section(to_redis.address()), &to_chain);

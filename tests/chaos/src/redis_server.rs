@@ -85,13 +85,12 @@ impl Redis {
         }
     }
 
-    /// What programs are told; a single server is reached through `proxy`. A primary that was replaced while it stood
-    /// still sees no replica when it wakes up: its word alone is not enough here.
+    /// What programs are told; a single server is reached through `proxy`.
     pub fn section(&self, proxy: SocketAddr) -> String {
         match self {
             Self::Single { .. } => format!("{{ url: \"redis://{proxy}\" }}"),
-            Self::Sentinel(redis) => format!("{{ url: \"{}\", wait_replicas: 1 }}", redis.url()),
-            Self::Cluster(redis) => format!("{{ url: \"{}\", wait_replicas: 1 }}", redis.url()),
+            Self::Sentinel(redis) => format!("{{ url: \"{}\" }}", redis.url()),
+            Self::Cluster(redis) => format!("{{ url: \"{}\" }}", redis.url()),
         }
     }
 

@@ -19,11 +19,13 @@ use crate::fault::Fault;
 use crate::fleet::{Fleet, SERVICES, SUPPLIERS};
 use crate::redis_server::RedisKind;
 use crate::traffic::Traffic;
-use crate::verdict::{Verdict, judge};
+use crate::verdict::{Audit, Verdict};
 
 /// Time that miners need after an outage of Redis before they trust what relayers do not say; claims of sessions that
 /// have no such time in their window are left to the window's last blocks, which here are fractions of a second.
 const QUIET: Duration = Duration::from_secs(12);
+/// Longest pause between two relays of one client.
+const PAUSE: Duration = Duration::from_millis(150);
 /// Of so many rounds one may pass without an answer, and one more.
 const IDLE_OF: u64 = 20;
 /// From block to block while time alone is missing.
@@ -94,7 +96,7 @@ pub async fn run(settings: &Settings, mut tell: impl FnMut(&str)) -> anyhow::Res
         ..Localnet::default()
     };
     let chain = Arc::new(Chain::start(&localnet, settings.block_time).await?);
-    let fleet = Arc::new(Fleet::start(&settings.program, settings.redis, &chain, &settings.folder).await?);
+    let fleet = Arc::new(Fleet::start(&settings.program, settings.redis, &chain.node()?, &settings.folder).await?);
     let book = Arc::<Book>::default();
     let mut rng = StdRng::seed_from_u64(settings.seed);
     let mut rounds = Rounds {
@@ -111,7 +113,7 @@ pub async fn run(settings: &Settings, mut tell: impl FnMut(&str)) -> anyhow::Res
         outcome: Outcome::default(),
     };
     chain.until(rounds.start(0)).await;
-    let traffic = Traffic::start(&chain, &fleet.addresses(), &book, &mut rng)?;
+    let traffic = Traffic::start(&chain.node()?, &fleet.addresses(), &book, PAUSE, &mut rng)?;
     let mut striking = JoinSet::new();
     for round in 0..settings.rounds {
         chain.until(rounds.start(round)).await;
@@ -205,22 +207,7 @@ impl Rounds<'_> {
     }
 
     fn judge(&mut self, end: i64, tell: &mut impl FnMut(&str)) {
-        let (mut sum, mut faults, mut refused) = (Verdict::default(), Vec::new(), 0);
-        for (part, relays) in self.book.of_end(end) {
-            refused += relays.refused;
-            match judge(&relays, &self.chain.fate(&part)) {
-                Ok(verdict) => {
-                    sum.answered += verdict.answered;
-                    sum.unanswered += verdict.unanswered;
-                    sum.claims += verdict.claims;
-                    sum.repeated += verdict.repeated;
-                }
-                Err(fault) => {
-                    let supplier = &part.supplier[part.supplier.len() - 6..];
-                    faults.push(format!("session {} of …{supplier}: {fault}", &part.session[..8]));
-                }
-            }
-        }
+        let Audit { sum, refused, faults } = Audit::of_end(&self.book, end, |part| self.chain.fate(part));
         // Right while Redis and the chain are both away; not if it is usual.
         self.idle += u64::from(sum.answered == 0 && faults.is_empty());
         let start = end - self.settings.session_blocks as i64 + 1;
@@ -249,6 +236,7 @@ impl Rounds<'_> {
             unanswered,
             claims,
             repeated,
+            ..
         } = sum;
         tell(&format!(
             "round {:>3}  blocks {start}-{end}  {answered} relays in {claims} claims \

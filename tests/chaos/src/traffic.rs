@@ -18,7 +18,7 @@ use pocket_devnet::Actor;
 use pocket_keys::SigningKey;
 use pocket_proto::pocket::service::{RelayRequest, RelayResponse};
 use pocket_protocol::AppAddress;
-use pocket_query::{BlockFeed, ChainClient, NodeConfig};
+use pocket_query::BlockFeed;
 use prost::Message as _;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -27,8 +27,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::book::{Book, Part};
-use crate::chain::Chain;
-use crate::fleet::SERVICES;
+use crate::fleet::{Node, SERVICES};
 
 /// Compute units of one relay on the devnet.
 pub const UNITS: u64 = 100;
@@ -36,8 +35,6 @@ pub const UNITS: u64 = 100;
 const JSON_RPC: &str = "3";
 /// Clients of each application.
 const CLIENTS: usize = 4;
-/// Longest pause between two relays of one client.
-const PAUSE: Duration = Duration::from_millis(150);
 /// Longest wait for an answer; beyond it nobody knows what became of the relay.
 const ANSWER: Duration = Duration::from_secs(15);
 
@@ -50,10 +47,15 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Starts sending.
-    pub fn start(chain: &Chain, relayers: &[SocketAddr], book: &Arc<Book>, rng: &mut StdRng) -> anyhow::Result<Self> {
-        let node = NodeConfig::new(format!("http://{}", chain.rpc()?), format!("http://{}", chain.grpc()?));
-        let node = ChainClient::new(node)?;
+    /// Starts sending; `pause` is the longest time between two relays of one client.
+    pub fn start(
+        node: &Node,
+        relayers: &[SocketAddr],
+        book: &Arc<Book>,
+        pause: Duration,
+        rng: &mut StdRng,
+    ) -> anyhow::Result<Self> {
+        let node = node.client()?;
         let end_feed = CancellationToken::new();
         let (feed, following) = BlockFeed::start(node.clone(), end_feed.clone());
         let stop = CancellationToken::new();
@@ -79,6 +81,7 @@ impl Traffic {
                         .collect::<Result<_, _>>()?,
                     http: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
                     book: book.clone(),
+                    pause,
                 };
                 clients.spawn(sender.run(StdRng::from_rng(rng), stop.clone()));
             }
@@ -121,6 +124,7 @@ struct Sender {
     relayers: Vec<Uri>,
     http: Client<HttpConnector, Full<Bytes>>,
     book: Arc<Book>,
+    pause: Duration,
 }
 
 impl Sender {
@@ -128,7 +132,7 @@ impl Sender {
         while !stop.is_cancelled() {
             let relayer = self.relayers[rng.random_range(0..self.relayers.len())].clone();
             self.relay(relayer).await;
-            let pause = PAUSE.mul_f64(rng.random());
+            let pause = self.pause.mul_f64(rng.random());
             stop.run_until_cancelled(sleep(pause)).await;
         }
     }

@@ -1,9 +1,11 @@
 //! Whether a part got what it was due, by its claim's root alone: the root fixes every relay in the claim.
 
+use std::ops::AddAssign;
+
 use pocket_smst::{Digest, Leaf, Tree};
 
-use crate::book::Relays;
-use crate::chain::{Fate, Settled};
+use crate::book::{Book, Part, Relays};
+use crate::fate::Fate;
 use crate::traffic::UNITS;
 
 /// Most sets of relays without an answer that are tried for a root.
@@ -18,8 +20,50 @@ pub struct Verdict {
     pub unanswered: usize,
     /// Claims: none if nothing was served.
     pub claims: usize,
+    /// Those of them that were proven.
+    pub proven: usize,
     /// Claims of the same root that came again, because a miner could not know of the first.
     pub repeated: usize,
+}
+
+impl AddAssign for Verdict {
+    fn add_assign(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.unanswered += other.unanswered;
+        self.claims += other.claims;
+        self.proven += other.proven;
+        self.repeated += other.repeated;
+    }
+}
+
+/// All parts of the sessions that ended at one height.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Of the parts that are right.
+    pub sum: Verdict,
+    /// Relays that were refused.
+    pub refused: usize,
+    /// What is wrong, a line a part.
+    pub faults: Vec<String>,
+}
+
+impl Audit {
+    /// Compares what clients saw of sessions that ended at `end` with what the chain says of each.
+    pub fn of_end(book: &Book, end: i64, fate: impl Fn(&Part) -> Fate) -> Self {
+        let mut audit = Self::default();
+        for (part, relays) in book.of_end(end) {
+            audit.refused += relays.refused;
+            match judge(&relays, &fate(&part)) {
+                Ok(verdict) => audit.sum += verdict,
+                Err(fault) => {
+                    let supplier = &part.supplier[part.supplier.len() - 6..];
+                    let session = &part.session[..8];
+                    audit.faults.push(format!("session {session} of …{supplier}: {fault}"));
+                }
+            }
+        }
+        audit
+    }
 }
 
 /// Compares what clients saw with what the blocks say; `Err` tells what is wrong.
@@ -27,20 +71,24 @@ pub fn judge(relays: &Relays, fate: &Fate) -> Result<Verdict, String> {
     if let Some(fault) = relays.faults.first() {
         return Err(fault.clone());
     }
-    let Some((_, root)) = fate.claims.last() else {
+    let Some(root) = fate.claims.last() else {
         return match relays.answered.len() {
             0 => Ok(Verdict::default()),
             answered => Err(format!("{answered} relays were answered, and there is no claim")),
         };
     };
-    if fate.claims.iter().any(|(_, other)| other != root) {
+    if fate.claims.iter().any(|other| other != root) {
         return Err(format!("{} claims with different roots", fate.claims.len()));
     }
     let root = Digest::try_from(root.as_ref()).map_err(|error| error.to_string())?;
     let unanswered = whose(&root, relays)?;
+    if let Some(lost) = &fate.lost {
+        return Err(lost.clone());
+    }
+    let is_proven = fate.settled.is_some_and(|settled| settled.is_proven);
     match fate.settled {
-        Some(Settled { is_proven: true }) => {}
-        Some(Settled { is_proven: false }) => return Err("settled without a proof".to_owned()),
+        Some(settled) if settled.is_proven || !settled.had_to_be_proven => {}
+        Some(_) => return Err("settled without a proof".to_owned()),
         None if fate.proofs == 0 => return Err("the claim was not proven".to_owned()),
         None => return Err("the proof was sent, but the claim was not settled".to_owned()),
     }
@@ -48,6 +96,7 @@ pub fn judge(relays: &Relays, fate: &Fate) -> Result<Verdict, String> {
         answered: relays.answered.len(),
         unanswered,
         claims: 1,
+        proven: usize::from(is_proven),
         repeated: fate.claims.len() - 1,
     })
 }
@@ -110,6 +159,7 @@ mod tests {
 
     use super::*;
     use crate::book::{Book, Part};
+    use crate::fate::Settled;
 
     fn request(number: u8) -> RelayRequest {
         RelayRequest {
@@ -146,9 +196,13 @@ mod tests {
     fn fate(claimed: &[u8]) -> Fate {
         let root = Tree::from_leaves(claimed.iter().map(|number| leaf_of(*number))).root();
         Fate {
-            claims: vec![(5, Bytes::copy_from_slice(root.as_ref()))],
+            claims: vec![Bytes::copy_from_slice(root.as_ref())],
             proofs: 1,
-            settled: Some(Settled { is_proven: true }),
+            settled: Some(Settled {
+                is_proven: true,
+                had_to_be_proven: true,
+            }),
+            lost: None,
         }
     }
 
@@ -176,11 +230,20 @@ mod tests {
     #[test]
     fn missing_claim_proof_and_settlement_are_wrong() {
         assert!(judge(&relays(&[1], &[]), &Fate::default()).is_err());
-        let unproven = Fate {
-            settled: Some(Settled { is_proven: false }),
+        let unproven = |had_to_be_proven| Fate {
+            settled: Some(Settled {
+                is_proven: false,
+                had_to_be_proven,
+            }),
             ..fate(&[1])
         };
-        assert!(judge(&relays(&[1], &[]), &unproven).is_err());
+        assert!(judge(&relays(&[1], &[]), &unproven(true)).is_err());
+        assert!(judge(&relays(&[1], &[]), &unproven(false)).is_ok());
+        let slashed = Fate {
+            lost: Some("slashed".to_owned()),
+            ..fate(&[1])
+        };
+        assert!(judge(&relays(&[1], &[]), &slashed).is_err());
         assert!(
             judge(
                 &relays(&[1], &[]),

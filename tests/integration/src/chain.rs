@@ -30,6 +30,9 @@ impl Chain {
                 let genesis = pocket_devnet::Localnet {
                     suppliers: settings.suppliers,
                     proof_probability: settings.proof_probability,
+                    session_blocks: settings.session_blocks,
+                    claim_window: settings.claim_window,
+                    proof_window: settings.proof_window,
                     ..pocket_devnet::Localnet::default()
                 };
                 let config = DevnetConfig {

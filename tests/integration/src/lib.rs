@@ -6,7 +6,9 @@
 mod chain;
 mod gate;
 mod localnet;
+mod recording;
 
 pub use chain::{Chain, ChainKind};
 pub use gate::Gate;
 pub use localnet::{Localnet, LocalnetError, LocalnetSettings};
+pub use recording::{RecordedKey, Recording};

@@ -14,6 +14,12 @@ pub struct LocalnetSettings {
     pub suppliers: usize,
     /// Share of claims that must be proven.
     pub proof_probability: f64,
+    /// Blocks per session.
+    pub session_blocks: u64,
+    /// Blocks that the claim window stays open.
+    pub claim_window: u64,
+    /// Blocks that the proof window stays open.
+    pub proof_window: u64,
 }
 
 impl Default for LocalnetSettings {
@@ -22,6 +28,9 @@ impl Default for LocalnetSettings {
             block_time: Duration::from_millis(500),
             suppliers: 2,
             proof_probability: 1.0,
+            session_blocks: 10,
+            claim_window: 4,
+            proof_window: 4,
         }
     }
 }
@@ -59,6 +68,9 @@ impl Localnet {
             .env("LOCALNET_BLOCK_TIME", format!("{}ms", settings.block_time.as_millis()))
             .env("LOCALNET_SUPPLIERS", settings.suppliers.to_string())
             .env("LOCALNET_PROOF_PROBABILITY", settings.proof_probability.to_string())
+            .env("LOCALNET_SESSION_BLOCKS", settings.session_blocks.to_string())
+            .env("LOCALNET_CLAIM_WINDOW", settings.claim_window.to_string())
+            .env("LOCALNET_PROOF_WINDOW", settings.proof_window.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

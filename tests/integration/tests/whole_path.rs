@@ -1,6 +1,7 @@
 //! From signed relays to settled proofs on the devnet, nothing left out.
 
 mod common;
+mod rolling_change;
 
 use common::{devnet, play};
 use pocket_demo::{Plan, Stage, World};

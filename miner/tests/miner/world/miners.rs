@@ -5,12 +5,13 @@ use std::time::Duration;
 use pocket_config::{BalanceMonitorConfig, BlockHealthConfig};
 use pocket_devnet::Actor;
 use pocket_keys::{KeySet, SigningKey};
+use pocket_metrics::Registry;
 use pocket_miner::{Deps, Metrics, Miner, Refused, Settings, WatchSettings};
 use pocket_protocol::Upokt;
 use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
+use pocket_status::MinerStatus;
 use pocket_store::{Store, StoreConfig};
 use pocket_tx::{TxConfig, TxSender};
-use prometheus::Registry;
 use prometheus::proto::{LabelPair, MetricFamily};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -134,6 +135,11 @@ impl RunningMiner {
     /// What the miner can be told while it works.
     pub fn control(&self) -> pocket_miner::MinerControl {
         self.miner.control()
+    }
+
+    /// What it tells of itself.
+    pub fn status(&self) -> MinerStatus {
+        self.miner.status().status()
     }
 
     /// A gauge without labels.

@@ -69,6 +69,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<Summary> {
         block_time: Duration::from_millis(arguments.block_time),
         suppliers: arguments.suppliers,
         proof_probability: arguments.proof_probability,
+        ..LocalnetSettings::default()
     };
     let chain = Chain::start(arguments.chain, settings).await?;
     let finale = play(arguments, chain.world(arguments.suppliers)).await?;

@@ -87,6 +87,13 @@ bench: $(IAI_RUNNER) ## Measure: times, instruction counts, and a loopback load 
 	cargo bench --locked -p pocket-relayer --bench relays -- streaming
 	cargo bench --locked -p pocket-relayer --bench relays -- grpc
 
+DENY_VERSION := 0.20.2
+
+.PHONY: deny
+deny: ## Check what dependencies are allowed, their licences and their sources (deny.toml)
+	@command -v cargo-deny >/dev/null || cargo install cargo-deny --version $(DENY_VERSION) --locked
+	cargo deny --locked check licenses bans sources
+
 .PHONY: manifests
 manifests: ## Write the plain Kubernetes manifests anew from the chart (needs Go 1.26)
 	cd tests/kubernetes && go run .

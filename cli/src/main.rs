@@ -49,6 +49,8 @@ enum Command {
     AllInOne(commands::all_in_one::Arguments),
     /// Send signed relays to a relayer, one or many, and check its signatures.
     Relay(Box<pocket_client::command::RelayArgs>),
+    /// Compare a session's relays with what was claimed, proven and settled on chain.
+    Audit(Box<commands::audit::Arguments>),
     /// Look into Redis.
     Redis(commands::redis::Arguments),
     /// Show the whole way on this machine, on a chain in this process.
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
             Command::Miner(arguments) => commands::miner::run(arguments, output).await,
             Command::AllInOne(arguments) => commands::all_in_one::run(arguments).await,
             Command::Relay(arguments) => commands::relay::run(*arguments, output).await,
+            Command::Audit(arguments) => commands::audit::run(*arguments, output).await,
             Command::Redis(arguments) => commands::redis::run(arguments, output).await,
             Command::Demo(arguments) => commands::demo::run(arguments, output).await,
             Command::Top(arguments) => commands::top::run(arguments, output).await,

@@ -144,7 +144,10 @@ fn node_config(config: &PocketNodeConfig) -> NodeConfig {
         grpc_insecure: config.grpc_insecure,
         query_timeout: config.query_timeout,
         chain_id: config.chain_id.clone(),
-        ..NodeConfig::new(config.query_node_rpc_url.as_str(), config.query_node_grpc_url.as_str())
+        ..NodeConfig::several(
+            config.query_node_rpc_urls.iter().map(|url| url.as_str()),
+            config.query_node_grpc_urls.iter().map(String::as_str),
+        )
     }
 }
 
@@ -159,7 +162,7 @@ async fn chain(config: &PocketNodeConfig, metrics: QueryMetrics) -> anyhow::Resu
     match chain.chain_id().await {
         Ok(id) => tracing::info!(chain = %id, "connected to the chain"),
         Err(error @ QueryError::WrongChain { .. }) => return Err(error.into()),
-        Err(error) => tracing::warn!(%error, node = %config.query_node_rpc_url, "the node does not answer yet"),
+        Err(error) => tracing::warn!(%error, "no chain node answers yet"),
     }
     Ok(chain)
 }

@@ -195,7 +195,7 @@ mod tests {
     /// Every key below `shape`, by its path.
     fn keys<'s>(shape: &'s Shape, path: &str, found: &mut BTreeMap<String, &'s Key>) {
         match shape {
-            Shape::Scalar(_) => {}
+            Shape::Scalar(_) | Shape::OneOrMore(_) => {}
             Shape::List(item) => keys(item, &below(path, "[]"), found),
             Shape::Map(_, value) => keys(value, &below(path, "*"), found),
             Shape::Named(values) => values

@@ -35,6 +35,7 @@ mod relayer;
 mod reload;
 mod schema;
 mod secret;
+mod several;
 mod shared;
 mod suggest;
 
@@ -45,8 +46,8 @@ pub use error::{ConfigError, Origin, Problem, ProblemKind, Problems};
 pub use example::UnusedKey;
 pub use gas_price::GasPrice;
 pub use miner::{
-    BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, SupplierClaimingConfig, SupplierEntry,
-    TransactionConfig, WorkerPoolsConfig,
+    BalanceMonitorConfig, BlockHealthConfig, LeaderElectionConfig, MinerConfig, ProfitabilityConfig, RehearsalConfig,
+    RehearsalMode, SupplierClaimingConfig, SupplierEntry, TransactionConfig, WorkerPoolsConfig,
 };
 pub use overrides::UnknownVariable;
 pub use relayer::{

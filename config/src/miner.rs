@@ -1,6 +1,7 @@
 //! The miner's configuration.
 
 mod monitoring;
+mod rehearsal;
 mod transaction;
 mod work;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use pocket_protocol::{AppAddress, ServiceId, SupplierAddress};
 
 pub use self::monitoring::{BalanceMonitorConfig, BlockHealthConfig};
+pub use self::rehearsal::{ProfitabilityConfig, RehearsalConfig, RehearsalMode};
 pub use self::transaction::TransactionConfig;
 pub use self::work::{LeaderElectionConfig, SupplierClaimingConfig, WorkerPoolsConfig};
 use crate::address::ListenAddress;
@@ -75,6 +77,10 @@ pub struct MinerConfig {
     pub default_service_factor: Option<f64>,
     /// `service_factors`: the same for single services; those of 0 are left out.
     pub service_factors: BTreeMap<ServiceId, f64>,
+    /// `rehearsal`.
+    pub rehearsal: RehearsalConfig,
+    /// `profitability`.
+    pub profitability: ProfitabilityConfig,
     /// `worker_pools`.
     pub worker_pools: WorkerPoolsConfig,
     /// `supplier_claiming`.
@@ -129,6 +135,8 @@ impl Section for MinerConfig {
                 .optional::<Number<0>>("default_service_factor")
                 .filter(|part| *part > 0.0),
             service_factors: service_factors(fields),
+            rehearsal: fields.section("rehearsal", RehearsalConfig::read),
+            profitability: fields.section("profitability", ProfitabilityConfig::read),
             worker_pools: fields.section("worker_pools", WorkerPoolsConfig::read),
             supplier_claiming: fields.section("supplier_claiming", SupplierClaimingConfig::read),
         };

@@ -14,6 +14,8 @@ pub(crate) enum Shape {
     Scalar(Scalar),
     /// Any number of values.
     List(Box<Shape>),
+    /// A single value, or several of its kind: as a list, or as a text with commas.
+    OneOrMore(Box<Shape>),
     /// Values by names that the operator chooses and this pattern matches.
     Map(&'static str, Box<Shape>),
     /// Values by these names alone.
@@ -88,7 +90,7 @@ impl Shape {
     pub fn inner(&self, part: &str) -> Option<Inner<'_>> {
         let (part, shape) = match self {
             Self::Scalar(_) => return None,
-            Self::List(item) => ("[]", part.starts_with('[').then_some(&**item)?),
+            Self::List(item) | Self::OneOrMore(item) => ("[]", part.starts_with('[').then_some(&**item)?),
             Self::Map(_, value) => ("*", &**value),
             Self::Named(values) => (
                 "*",

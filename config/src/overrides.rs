@@ -200,6 +200,7 @@ fn node_of(value: &str, shape: &Shape, origin: &Origin) -> Result<Node, (Problem
     let is_yaml = value.trim_start().starts_with(['[', '{']) || value.contains('\n');
     match shape {
         Shape::Scalar(_) => return Ok(scalar(value)),
+        Shape::OneOrMore(_) if !is_yaml => return Ok(scalar(value)),
         Shape::Either(..) if !value.trim_start().starts_with('{') => return Ok(scalar(value)),
         Shape::List(_) if !is_yaml => {
             let items = value.split(',').map(|item| scalar(item.trim())).collect();
@@ -216,7 +217,7 @@ fn node_of(value: &str, shape: &Shape, origin: &Origin) -> Result<Node, (Problem
         Some(problem) => Err(format!("{} is {}", problem.key, problem.what)),
         None => read,
     };
-    let example = if matches!(shape, Shape::List(_)) {
+    let example = if matches!(shape, Shape::List(_) | Shape::OneOrMore(_)) {
         "[a, b]"
     } else {
         "{key: value}"

@@ -41,6 +41,11 @@ impl At {
                 let item = self.below("[]", "items").shape(item, descriptions);
                 json!({"type": ["array", "null"], "items": item})
             }
+            Shape::OneOrMore(item) => {
+                let items = self.below("[]", "anyOf/1/items").shape(item, descriptions);
+                let one = self.below("[]", "anyOf/0").shape(item, descriptions);
+                json!({"anyOf": [one, {"type": "array", "minItems": 1, "items": items}]})
+            }
             Shape::Map(pattern, value) => {
                 let value = self.below("*", "additionalProperties").shape(value, descriptions);
                 let names = json!({"pattern": pattern});

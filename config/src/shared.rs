@@ -12,6 +12,7 @@ use crate::duration::Seconds;
 use crate::endpoint::{GrpcTarget, HttpUrl, RedisUrl};
 use crate::outline::{Scalar, Shape};
 use crate::reader::{Fields, Reader};
+use crate::several::OneOrMore;
 
 /// `redis`: where relays and trees are kept between relayer and miner.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,14 +128,15 @@ impl Codec for KeyWord {
     }
 }
 
-/// `pocket_node`: the chain's node.
+/// `pocket_node`: the chain's node, or several of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PocketNodeConfig {
-    /// `query_node_rpc_url`, required (the environment's `POCKET_NODE_RPC_URL` goes first): `CometBFT`'s RPC.
-    pub query_node_rpc_url: Url,
+    /// `query_node_rpc_url`, required (the environment's `POCKET_NODE_RPC_URL` goes first): `CometBFT`'s RPC, of one
+    /// node or, as a list or with commas, of several; never empty.
+    pub query_node_rpc_urls: Vec<Url>,
     /// `query_node_grpc_url`, required (the environment's `POCKET_NODE_GRPC_URL` goes first): `host:port` of the
-    /// chain's queries, without a scheme.
-    pub query_node_grpc_url: String,
+    /// chain's queries, without a scheme; several as above. The two lists need not be of the same nodes.
+    pub query_node_grpc_urls: Vec<String>,
     /// `grpc_insecure`: gRPC without TLS; false.
     pub grpc_insecure: bool,
     /// `query_timeout_seconds`: for one query; 5 s.
@@ -146,8 +148,8 @@ pub struct PocketNodeConfig {
 impl Section for PocketNodeConfig {
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         Self {
-            query_node_rpc_url: fields.required::<HttpUrl>("query_node_rpc_url"),
-            query_node_grpc_url: fields.required::<GrpcTarget>("query_node_grpc_url"),
+            query_node_rpc_urls: fields.required::<OneOrMore<HttpUrl>>("query_node_rpc_url"),
+            query_node_grpc_urls: fields.required::<OneOrMore<GrpcTarget>>("query_node_grpc_url"),
             grpc_insecure: fields.or::<Flag>("grpc_insecure", false),
             query_timeout: fields.or_if_zero::<Seconds<0>>("query_timeout_seconds", Duration::from_secs(5)),
             chain_id: fields.optional::<Text>("chain_id"),

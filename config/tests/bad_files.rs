@@ -59,6 +59,17 @@ table! {
         "r: pocket_node.query_node_grpc_url: is missing; add query_node_grpc_url: localhost:9090",
         "r: keys: names no source of keys; add keys_file, keys_dir or keyring",
     ];
+    node_of_a_list_is_named_by_its_place: relayer(&RELAYER.replace(
+        "query_node_rpc_url: http://localhost:26657, query_node_grpc_url: 'localhost:9090'",
+        "query_node_rpc_url: [http://a, ftp://b, http://a], query_node_grpc_url: 'a:1,b'",
+    )) => [
+        "r:2:46: pocket_node.query_node_rpc_url[1]: the scheme \"ftp\" is not HTTP's; write a URL that starts with http:// or https://",
+        "r:2:55: pocket_node.query_node_rpc_url[2]: is written twice; leave one of them out",
+        "r:2:87: pocket_node.query_node_grpc_url[1]: is not host:port; write host:port, such as localhost:9090 or grpc.example.org:443",
+    ];
+    list_of_nodes_is_not_empty: relayer(&RELAYER.replace("query_node_rpc_url: http://localhost:26657", "query_node_rpc_url: []")) => [
+        "r:2:35: pocket_node.query_node_rpc_url: is an empty list; write one or more, such as http://localhost:26657",
+    ];
     misspelt_key_is_answered_with_the_right_one: relayer_with("lisen_addr: :8080\nmetrics: {adr: x}\n") => [
         "r:5:1: lisen_addr: unknown key; did you mean \"listen_addr\"?",
         "r:6:11: metrics.adr: unknown key; did you mean \"addr\"?",

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use pocket_config::{
-    Authentication, BackendSelection, Environment, HandshakeSignature, MinerConfig, RelayerConfig, RpcType,
-    ValidationMode,
+    Authentication, BackendSelection, Environment, HandshakeSignature, MinerConfig, RehearsalMode, RelayerConfig,
+    RpcType, ValidationMode,
 };
+use pocket_protocol::Upokt;
 
 const RELAYER: &str = "
 redis: {url: 'redis://localhost:6379'}
@@ -132,6 +133,22 @@ fn miner_needs_only_the_required_keys() {
 }
 
 #[test]
+fn rehearsal_warns_and_profit_is_asked_for_unless_it_is_said_otherwise() {
+    let unwritten = miner("");
+    assert_eq!(unwritten.rehearsal.mode, RehearsalMode::Warn);
+    assert!(unwritten.profitability.enabled);
+    assert_eq!(unwritten.profitability.min_profit, Upokt(0));
+    let written = miner("rehearsal: {mode: off}\nprofitability: {enabled: false, min_profit_upokt: 7}\n");
+    assert_eq!(written.rehearsal.mode, RehearsalMode::Off);
+    assert!(!written.profitability.enabled);
+    assert_eq!(written.profitability.min_profit, Upokt(7));
+    assert_eq!(
+        miner("rehearsal: {mode: enforce}\n").rehearsal.mode,
+        RehearsalMode::Enforce
+    );
+}
+
+#[test]
 fn nought_means_the_default_where_the_peer_takes_it_so() {
     let config = miner("batch_size: 0\ncache_ttl: 0\nsession_ttl: 3h\nsupplier_reconcile_interval_seconds: -1\n");
     assert_eq!(config.batch_size, 1000);
@@ -191,7 +208,26 @@ fn environment_fills_what_the_file_leaves_out() {
         ("POCKET_NODE_GRPC_URL", "c:3"),
     ]);
     let config = MinerConfig::load_with(file.path(), &environment).unwrap();
-    assert_eq!(config.pocket_node.query_node_grpc_url, "c:3");
+    assert_eq!(config.pocket_node.query_node_grpc_urls, ["c:3"]);
+}
+
+#[test]
+fn several_nodes_are_a_list_or_have_commas_between_them() {
+    let lists = RELAYER.replace(
+        "query_node_rpc_url: 'http://localhost:26657', query_node_grpc_url: 'localhost:9090'",
+        "query_node_rpc_url: [http://a:26657, https://b], query_node_grpc_url: ['a:9090', 'b:443']",
+    );
+    let from_lists = RelayerConfig::from_str("r", &lists).unwrap().pocket_node;
+    assert_eq!(from_lists.query_node_grpc_urls, ["a:9090", "b:443"]);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), RELAYER).unwrap();
+    let environment = Environment::from_iter([
+        ("POCKET_NODE_RPC_URL", "http://a:26657, https://b"),
+        ("POCKET_NODE_GRPC_URL", "a:9090,b:443"),
+    ]);
+    let from_variables = RelayerConfig::load_with(file.path(), &environment).unwrap();
+    assert_eq!(from_variables.pocket_node, from_lists);
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Stage {
         let backend = SampleBackend::start(SampleBackendConfig::default()).await?;
         let (relayer_config, miner_config) = configs(&world, redis_url, &backend)?;
 
-        let mut node = NodeConfig::new(&world.rpc_url, &world.grpc_url);
+        let mut node = NodeConfig::several(world.rpc_url.split(','), world.grpc_url.split(','));
         node.chain_id = Some(world.chain_id.clone());
         let metrics = Registry::new();
         let chain = ChainClient::with_metrics(node, QueryMetrics::register(&metrics)?)?;
@@ -255,14 +255,18 @@ impl Drop for Stage {
 
 /// What an operator would write, so that the stage goes through the same door.
 fn configs(world: &World, redis: &str, backend: &SampleBackend) -> Result<(RelayerConfig, MinerConfig), ConfigError> {
-    let World { rpc_url, chain_id, .. } = world;
-    let grpc = world.grpc_url.trim_start_matches("http://");
+    let World {
+        rpc_url,
+        grpc_url,
+        chain_id,
+        ..
+    } = world;
     // The keys are handed over in memory; the file is named because one must be.
     let common = format!(
         "redis: {{ url: {redis} }}
 pocket_node:
   query_node_rpc_url: {rpc_url}
-  query_node_grpc_url: {grpc}
+  query_node_grpc_url: {grpc_url}
   grpc_insecure: true
   chain_id: {chain_id}
 keys: {{ keys_file: keys.yaml }}
@@ -301,6 +305,6 @@ mod tests {
             assert_eq!(relayer.services[&service.id].backends.len(), 5);
         }
         assert_eq!(relayer.pocket_node, miner.pocket_node);
-        assert_eq!(miner.pocket_node.query_node_grpc_url, "127.0.0.1:2");
+        assert_eq!(miner.pocket_node.query_node_grpc_urls, ["127.0.0.1:2"]);
     }
 }

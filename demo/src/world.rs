@@ -8,9 +8,9 @@ use pocket_protocol::{AppAddress, ServiceId};
 /// A chain, and those on it who play: a set-up that the stage has no part in.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// `CometBFT` RPC, `http://host:port`.
+    /// `CometBFT` RPC, `http://host:port`; of several nodes with commas between them.
     pub rpc_url: String,
-    /// gRPC in plain text, `http://host:port`.
+    /// gRPC in plain text, `http://host:port`; of several nodes with commas between them.
     pub grpc_url: String,
     /// The network's name.
     pub chain_id: String,

@@ -20,6 +20,7 @@ pub mod tx;
 mod unbonding;
 mod validate;
 mod verdict;
+mod words;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

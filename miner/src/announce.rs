@@ -1,6 +1,9 @@
-//! Tells blocks on Redis for the fleet: relayers of the Go peer learn the chain's height from nowhere else.
+//! Tells blocks and parameters on Redis for the fleet: relayers of the Go peer learn the chain's height from nowhere else,
+//! and keep the shared parameters of their start until the leader tells others.
 
+use pocket_protocol::Height;
 use pocket_store::{BlockEvent, Lease, LeaseKind, ServiceFactors, StoreError};
+use prost::Message as _;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -8,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::status::Board;
 use crate::{Deps, Settings};
+
+/// Blocks from one telling of the parameters to the next, as the Go peer's leader does.
+const PARAMS_EVERY: i64 = 4;
 
 /// Why a block was not told; the next one is.
 #[derive(Debug, Error)]
@@ -35,6 +41,7 @@ pub(crate) async fn run(
         deps,
         board,
         lease: None,
+        params_told: None,
     };
     cancel.run_until_cancelled(announcer.work()).await;
     announcer.step_down().await;
@@ -50,6 +57,8 @@ struct Announcer {
     board: Board,
     /// Held while this miner leads.
     lease: Option<Lease>,
+    /// The height at which parameters were told last.
+    params_told: Option<Height>,
 }
 
 impl Announcer {
@@ -112,7 +121,7 @@ impl Announcer {
         Ok(())
     }
 
-    async fn announce(&self) -> Result<(), AnnounceError> {
+    async fn announce(&mut self) -> Result<(), AnnounceError> {
         let height = self.deps.feed.height();
         if self.lease.is_none() || height.0 == 0 {
             return Ok(());
@@ -122,7 +131,20 @@ impl Announcer {
         let event = BlockEvent::new(block.height, &block.hash, block.time);
         self.deps.store.publish_block(&event).await?;
         self.deps.metrics.fleet.block_told();
+        if self.params_told.is_none_or(|told| height - told >= PARAMS_EVERY) {
+            self.tell_params().await?;
+            self.params_told = Some(height);
+        }
         Ok(())
+    }
+
+    /// The live parameters, kept in Redis for two sessions.
+    async fn tell_params(&self) -> Result<(), AnnounceError> {
+        let params = self.deps.chain.shared_params().await?;
+        let blocks = u32::try_from(params.num_blocks_per_session * 2).unwrap_or(u32::MAX);
+        let ttl = self.settings.watch.block_time.saturating_mul(blocks);
+        let params = params.encode_to_vec();
+        Ok(self.deps.store.tell_shared_params(&params, ttl).await?)
     }
 
     fn count(&self, outcome: &Result<(), AnnounceError>) {

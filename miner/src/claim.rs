@@ -1,17 +1,23 @@
 //! From a sealed tree to a claim in a block.
 
+use futures::future::join_all;
 use pocket_proto::pocket::proof::MsgCreateClaim;
 use pocket_proto::type_url;
-use pocket_protocol::{SessionId, SupplierAddress, Windows};
+use pocket_protocol::{Height, SessionId, SupplierAddress, Windows};
 use pocket_query::QueryError;
 use pocket_smst::Digest;
-use pocket_store::SessionRecord;
+use pocket_store::{Lease, SessionRecord};
 use prost::Message as _;
 use prost_types::Any;
 
 use crate::lifecycle::Event;
+use crate::rehearsal::{Rehearsal, Withheld};
+use crate::repair::Repair;
 use crate::submit::{Item, Outcome, Submitter};
 use crate::{Deps, Settings};
+
+/// Claims that are rehearsed side by side.
+const REHEARSED_AT_ONCE: usize = 16;
 
 /// A session whose claim or proof is due.
 pub(crate) struct Due {
@@ -25,8 +31,12 @@ pub(crate) struct Due {
 pub(crate) enum Finding {
     /// Something for the lifecycle, with the transaction that did it.
     Event(Event, Option<String>),
-    /// Nothing yet: the next block asks for the same again.
+    /// Nothing yet: it is tried again soon.
     Later(String),
+    /// Nothing yet, and nothing more at the height at which it was found.
+    NextBlock(Height, String),
+    /// The sealed tree lost leaves. What is left has this root, which is to be claimed.
+    OtherRoot(Digest),
 }
 
 /// Claims sessions of one supplier that end at the same height.
@@ -34,6 +44,8 @@ pub(crate) async fn claim(
     deps: &Deps,
     settings: &Settings,
     supplier: &SupplierAddress,
+    lease: &Lease,
+    rehearsal: &Rehearsal,
     due: Vec<Due>,
 ) -> Vec<(SessionId, Finding)> {
     let Some(close) = due.first().map(|due| due.windows.claim_close) else {
@@ -47,7 +59,7 @@ pub(crate) async fn claim(
             return due.into_iter().map(later).collect();
         }
     };
-    let mut items = Vec::with_capacity(due.len());
+    let mut claims = Vec::with_capacity(due.len());
     for due in due {
         let ours = on_chain.iter().any(|claim| {
             claim.root_hash == due.root.as_ref()
@@ -66,13 +78,33 @@ pub(crate) async fn claim(
             continue;
         }
         match message(deps, &due).await {
-            Ok(message) => items.push(Item {
-                session: due.record.session,
-                message,
-            }),
+            Ok(message) => claims.push((due, message)),
             Err(finding) => findings.push((due.record.session, finding)),
         }
     }
+    let (mut items, mut damaged) = (Vec::with_capacity(claims.len()), Vec::new());
+    for some in claims.chunks(REHEARSED_AT_ONCE) {
+        let rehearsed = join_all(some.iter().map(|(due, message)| rehearsal.claim(deps, due, message)));
+        for ((due, message), rehearsed) in some.iter().zip(rehearsed.await) {
+            let session = due.record.session.clone();
+            match rehearsed {
+                Ok(()) => items.push(Item {
+                    session,
+                    message: Any {
+                        type_url: type_url::MSG_CREATE_CLAIM.to_owned(),
+                        value: message.encode_to_vec(),
+                    },
+                }),
+                Err(Withheld::Finding(finding)) => findings.push((session, finding)),
+                Err(Withheld::Damaged) => damaged.push(due),
+            }
+        }
+    }
+    // Building a large tree anew takes its time: the others do not wait for it.
+    let mending = join_all(damaged.into_iter().map(|due| async move {
+        let repair = Repair::of(deps, settings, lease, &due.record);
+        (due.record.session.clone(), rehearsal.mend(deps, &repair, due).await)
+    }));
     let batch = settings.claims_a_transaction;
     let submitter = Submitter {
         tx: &deps.tx,
@@ -80,9 +112,12 @@ pub(crate) async fn claim(
         supplier,
         batch,
         close,
+        fee: &rehearsal.claim_fee,
         is_refused: settings.refused.claims,
     };
-    for (session, outcome) in submitter.submit(items).await {
+    let (mended, outcomes) = tokio::join!(mending, submitter.submit(items));
+    findings.extend(mended);
+    for (session, outcome) in outcomes {
         let finding = match outcome {
             Outcome::Included { tx } => Finding::Event(Event::ClaimIncluded, Some(tx)),
             Outcome::Refused { text, .. } => Finding::Event(Event::ClaimRefused(text), None),
@@ -94,7 +129,7 @@ pub(crate) async fn claim(
 }
 
 /// The claim's message, after the checks that the chain would fail it for.
-async fn message(deps: &Deps, due: &Due) -> Result<Any, Finding> {
+async fn message(deps: &Deps, due: &Due) -> Result<MsgCreateClaim, Finding> {
     let later = |error: QueryError| Finding::Later(error.to_string());
     let record = &due.record;
     let units = deps
@@ -108,6 +143,7 @@ async fn message(deps: &Deps, due: &Due) -> Result<Any, Finding> {
             due.root.sum(),
             due.root.count()
         );
+        deps.metrics.rehearsal.skipped(record, "cupr_mismatch");
         return Err(Finding::Event(Event::ClaimUnwanted(reason), None));
     }
     let session = deps
@@ -125,13 +161,9 @@ async fn message(deps: &Deps, due: &Due) -> Result<Any, Finding> {
         );
         return Err(Finding::Event(Event::ClaimRefused(reason), None));
     };
-    let claim = MsgCreateClaim {
+    Ok(MsgCreateClaim {
         supplier_operator_address: record.supplier.to_string(),
         session_header: Some(header),
         root_hash: bytes::Bytes::copy_from_slice(due.root.as_ref()),
-    };
-    Ok(Any {
-        type_url: type_url::MSG_CREATE_CLAIM.to_owned(),
-        value: claim.encode_to_vec(),
     })
 }

@@ -7,6 +7,7 @@
 //! Every task runs in a span of level trace, which shows each of its steps from one await to the next.
 
 mod announce;
+pub mod audit;
 mod claim;
 mod control;
 mod draining;
@@ -21,6 +22,7 @@ mod patience;
 mod proof;
 mod reader;
 mod registry;
+mod rehearsal;
 mod repair;
 mod retiring;
 mod seal;
@@ -50,6 +52,7 @@ use status::{Board, Observer};
 
 pub use memory::TreeMemory;
 pub use metrics::Metrics;
+pub use rehearsal::RehearsalSettings;
 pub use status::StatusHandle;
 pub use watch::WatchSettings;
 
@@ -101,6 +104,8 @@ pub struct Settings {
     pub refused: Refused,
     /// What is watched and warned about.
     pub watch: WatchSettings,
+    /// What is checked before a fee is paid.
+    pub rehearsal: RehearsalSettings,
 }
 
 /// What fails although nothing is wrong, so that operators and tests can see what happens then.
@@ -136,6 +141,10 @@ impl Settings {
             service_factors_ttl: config.cache_ttl,
             refused: Refused::default(),
             watch: WatchSettings::of(config),
+            rehearsal: RehearsalSettings {
+                rehearsal: config.rehearsal,
+                profitability: config.profitability,
+            },
         }
     }
 }

@@ -13,6 +13,7 @@ use pocket_smst::Digest;
 use pocket_store::{SessionRecord, SessionState};
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
+use crate::rehearsal;
 use crate::settlement::{Settlement, SettlementFacts};
 use crate::watch::Series;
 use claims::ClaimMetrics;
@@ -46,6 +47,7 @@ pub struct Metrics {
     relays_settled: IntCounterVec,
     pub(crate) earned: IntCounterVec,
     pub(crate) watch: Series,
+    pub(crate) rehearsal: rehearsal::Series,
     pub(crate) fleet: FleetMetrics,
     pub(crate) intake: IntakeMetrics,
     pub(crate) sessions: SessionMetrics,
@@ -141,6 +143,7 @@ impl Metrics {
                 &by_service,
             )?,
             watch: Series::register(registry)?,
+            rehearsal: rehearsal::Series::register(registry)?,
             fleet: FleetMetrics::register(registry)?,
             intake: IntakeMetrics::register(registry)?,
             sessions: SessionMetrics::register(registry)?,

@@ -7,7 +7,7 @@ use pocket_protocol::claim::{ProofRequirement, ProofTerms, proof_path, proof_req
 use pocket_protocol::reward::{Price, claimed_upokt};
 use pocket_protocol::{ComputeUnits, SessionId, SupplierAddress};
 use pocket_query::QueryError;
-use pocket_smst::{Digest, LoadError, Path, Tree};
+use pocket_smst::{ClosestProof, Digest, LoadError, Path, Tree};
 use pocket_store::{Lease, SessionRecord, StoreError, TreeStore};
 use pocket_tx::ChainRefusal;
 use prost::Message as _;
@@ -15,6 +15,7 @@ use prost_types::Any;
 
 use crate::claim::{Due, Finding};
 use crate::lifecycle::Event;
+use crate::rehearsal::Rehearsal;
 use crate::repair::Repair;
 use crate::submit::{Item, Outcome, Submitter};
 use crate::{Deps, Settings};
@@ -25,6 +26,7 @@ pub(crate) async fn prove(
     settings: &Settings,
     supplier: &SupplierAddress,
     lease: &Lease,
+    rehearsal: &Rehearsal,
     due: Vec<Due>,
 ) -> Vec<(SessionId, Finding)> {
     let Some(windows) = due.first().map(|due| due.windows) else {
@@ -32,12 +34,14 @@ pub(crate) async fn prove(
     };
     let (mut findings, mut items) = (Vec::with_capacity(due.len()), Vec::new());
     for due in due {
-        match decide(deps, settings, supplier, lease, &due).await {
+        let repair = Repair::of(deps, settings, lease, &due.record);
+        match decide(deps, supplier, &repair, rehearsal, &due).await {
             Ok(Decision::Prove(message)) => items.push(Item {
                 session: due.record.session,
                 message,
             }),
             Ok(Decision::Done(event)) => findings.push((due.record.session, Finding::Event(event, None))),
+            Ok(Decision::HeldBack(finding)) => findings.push((due.record.session, finding)),
             Err(error) => findings.push((due.record.session, Finding::Later(error.to_string()))),
         }
     }
@@ -48,6 +52,7 @@ pub(crate) async fn prove(
         supplier,
         batch,
         close,
+        fee: &rehearsal.proof_fee,
         is_refused: settings.refused.proofs,
     };
     for (session, outcome) in submitter.submit(items).await {
@@ -68,13 +73,14 @@ pub(crate) async fn prove(
 enum Decision {
     Prove(Any),
     Done(Event),
+    HeldBack(Finding),
 }
 
 async fn decide(
     deps: &Deps,
-    settings: &Settings,
     supplier: &SupplierAddress,
-    lease: &Lease,
+    repair: &Repair<'_>,
+    rehearsal: &Rehearsal,
     due: &Due,
 ) -> Result<Decision, QueryError> {
     let record = &due.record;
@@ -99,32 +105,40 @@ async fn decide(
     }
     let root = Digest::try_from(claim.root_hash.as_ref()).unwrap_or(due.root);
     let path = Path(proof_path(&seed.hash, record.session.as_str()));
-    let repair = Repair {
-        store: &deps.store,
-        lease,
-        supplier,
-        session: &record.session,
-        tree_bytes: settings.tree_memory.share(),
-        units: None,
-    };
-    match build(deps, record, &repair, root, path).await {
+    match build(deps, record, repair, root, path).await {
         Ok(proof) => {
             let message = MsgSubmitProof {
                 supplier_operator_address: supplier.to_string(),
-                session_header: claim.session_header,
+                session_header: claim.session_header.clone(),
                 proof,
             };
+            if let Err(finding) = rehearsal.proof(deps, due, &claim, &seed.hash, &message).await {
+                return Ok(Decision::HeldBack(finding));
+            }
             let value = message.encode_to_vec();
             Ok(Decision::Prove(Any {
                 type_url: type_url::MSG_SUBMIT_PROOF.to_owned(),
                 value,
             }))
         }
-        // The next block tries again: Redis may only be away.
-        Err(reason) => {
+        // Redis may only be away.
+        Err(Unbuilt::Redis(reason)) => {
             deps.metrics.claiming.not_built(record);
             tracing::error!(session = %record.session, reason, "a required proof cannot be built");
             Err(QueryError::Unavailable(reason))
+        }
+        // Relays that come again may mend it.
+        Err(Unbuilt::Tree(reason)) => {
+            deps.metrics.claiming.not_built(record);
+            tracing::error!(session = %record.session, reason, "a required proof cannot be built");
+            rehearsal.lost_tree(deps, due, &reason);
+            let height = deps.feed.height();
+            let is_last = height + 1 >= due.windows.proof_close;
+            Ok(Decision::HeldBack(if is_last {
+                Finding::Later(reason)
+            } else {
+                Finding::NextBlock(height, reason)
+            }))
         }
     }
 }
@@ -149,6 +163,21 @@ fn malformed(error: impl std::fmt::Display) -> QueryError {
     QueryError::Malformed(error.to_string())
 }
 
+/// Why there is no proof.
+enum Unbuilt {
+    Redis(String),
+    Tree(String),
+}
+
+impl From<LoadError<StoreError>> for Unbuilt {
+    fn from(error: LoadError<StoreError>) -> Self {
+        match error {
+            LoadError::Store(error) => Self::Redis(error.to_string()),
+            damage => Self::Tree(damage.to_string()),
+        }
+    }
+}
+
 /// Builds the proof's wire bytes, from a repaired tree if the stored one is damaged.
 async fn build(
     deps: &Deps,
@@ -156,31 +185,34 @@ async fn build(
     repair: &Repair<'_>,
     root: Digest,
     path: Path,
-) -> Result<Bytes, String> {
+) -> Result<Bytes, Unbuilt> {
     let nodes = deps.store.tree(repair.supplier, repair.session);
-    let damage = match proof_of(&nodes, root, path).await {
-        Ok(proof) => return Ok(proof),
-        Err(LoadError::Store(error)) => return Err(error.to_string()),
-        Err(damage) => damage,
+    let damage = match closest(&nodes, root, path).await {
+        Err(damage @ (LoadError::Missing(_) | LoadError::Corrupt(_))) => damage,
+        other => return Ok(other?.compact().encode()),
     };
     tracing::error!(error = %damage, session = %record.session, "a claimed tree is damaged");
-    let rebuilt = repair.run().await.map_err(|error| error.to_string())?;
+    let rebuilt = repair.run().await?;
     deps.metrics.rebuilt(record, Some(root), rebuilt);
     if rebuilt != root {
-        return Err(format!(
+        return Err(Unbuilt::Tree(format!(
             "the leaves that are left have root {rebuilt}, claimed is {root}"
-        ));
+        )));
     }
-    proof_of(&nodes, root, path).await.map_err(|error| error.to_string())
+    Ok(closest(&nodes, root, path).await?.compact().encode())
 }
 
 /// The proof from the stored tree, checked as the chain will.
-async fn proof_of(nodes: &TreeStore, root: Digest, path: Path) -> Result<Bytes, LoadError<StoreError>> {
+pub(crate) async fn closest(
+    nodes: &TreeStore,
+    root: Digest,
+    path: Path,
+) -> Result<ClosestProof, LoadError<StoreError>> {
     let mut tree = Tree::open(root);
     tree.prepare_proof(path, nodes).await?;
     let proof = tree.prove(path).map_err(|_| LoadError::Corrupt(root))?;
     match proof.verify(&root) {
-        Ok(true) => Ok(proof.compact().encode()),
+        Ok(true) => Ok(proof),
         Ok(false) | Err(_) => Err(LoadError::Corrupt(root)),
     }
 }

@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use pocket_protocol::{SessionId, SupplierAddress};
 use pocket_smst::{Changes, Digest, Leaf, LoadError, StoredNode, Tree};
-use pocket_store::{Lease, Store, StoreError};
+use pocket_store::{Lease, SessionRecord, Store, StoreError};
+
+use crate::{Deps, Settings};
 
 /// Stored nodes that are looked at in one go.
 const PAGE: usize = 2000;
@@ -19,6 +21,20 @@ pub(crate) struct Repair<'a> {
     pub tree_bytes: usize,
     /// What every leaf is to weigh; as they are if `None`.
     pub units: Option<u64>,
+}
+
+impl<'a> Repair<'a> {
+    /// A session's tree, with its leaves' weights as they are.
+    pub fn of(deps: &'a Deps, settings: &Settings, lease: &'a Lease, record: &'a SessionRecord) -> Self {
+        Self {
+            store: &deps.store,
+            lease,
+            supplier: &record.supplier,
+            session: &record.session,
+            tree_bytes: settings.tree_memory.share(),
+            units: None,
+        }
+    }
 }
 
 impl Repair<'_> {

@@ -49,6 +49,35 @@ impl Worker {
         self.apply(id, Event::Sealed { relays, compute_units }).await
     }
 
+    /// Writes down what is left of a sealed tree that lost leaves, so that a root is claimed which can be proven.
+    pub(crate) async fn seal_again(&mut self, id: &SessionId, root: Digest) -> Result<(), WorkError> {
+        let known = self.sessions[id].live_root;
+        // A Redis that only went back to an older state is found out by the live root: then the worker starts again from
+        // there, and the relays come again.
+        self.retry("seal", |store, lease, supplier| async move {
+            let base = match known {
+                Some(root) => Some(root),
+                None => store.tree_roots(&supplier, id).await?.live,
+            };
+            let store = store.careful();
+            store.seal_tree(&lease, &supplier, id, &root, base.as_ref()).await
+        })
+        .await?;
+        let record = &mut self.session_mut(id).record;
+        let lost = record.relays.saturating_sub(root.count());
+        record.claimed_root = Some(Bytes::copy_from_slice(root.as_ref()));
+        record.relays = root.count();
+        record.compute_units = ComputeUnits(root.sum());
+        let (record, keep) = (record.clone(), self.settings.keep_seconds);
+        self.retry("save a session", |store, lease, _| {
+            let record = &record;
+            async move { store.save_session(&lease, record, keep).await }
+        })
+        .await?;
+        tracing::error!(session = %id, lost, relays = root.count(), "relays were lost with their leaves, the others are claimed");
+        Ok(())
+    }
+
     /// The root, of leaves that all weigh what the chain will multiply their count with.
     async fn final_root(&mut self, id: &SessionId) -> Result<Option<Digest>, WorkError> {
         let tree = self.session_mut(id).tree.take();

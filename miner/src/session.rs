@@ -12,6 +12,9 @@ use crate::memory::HeldTree;
 /// Between two attempts at the same height.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Beyond the next block, which makes an end to it.
+const FAR: Duration = Duration::from_hours(24);
+
 /// One session in a worker's hands.
 pub(crate) struct Session {
     /// As Redis has it.
@@ -53,6 +56,11 @@ impl Session {
     /// Puts what did not work off.
     pub fn try_later(&mut self) {
         self.again_at = Some(Instant::now() + PAUSE);
+    }
+
+    /// Puts what would not work at this height either off until the next block.
+    pub fn wait_for_block(&mut self) {
+        self.again_at = Some(Instant::now() + FAR);
     }
 
     /// Whether something can be done for it before the next block comes.

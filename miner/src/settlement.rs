@@ -116,7 +116,7 @@ impl Settlement {
 }
 
 /// The results of a block, to look settlements up in; `None` when the node does not keep them any more.
-async fn results(chain: &ChainClient, height: Height) -> Result<Option<BlockResults>, QueryError> {
+pub(crate) async fn results(chain: &ChainClient, height: Height) -> Result<Option<BlockResults>, QueryError> {
     match chain.block_results(height).await {
         Ok(results) => Ok(Some(results)),
         // Behind a balancer, the node that answers may not have the block yet.
@@ -127,7 +127,7 @@ async fn results(chain: &ChainClient, height: Height) -> Result<Option<BlockResu
 }
 
 /// What a settlement block did with a session's claim.
-fn of(record: &SessionRecord, results: &BlockResults) -> Settlement {
+pub(crate) fn of(record: &SessionRecord, results: &BlockResults) -> Settlement {
     for event in results.end_block_events.iter().filter(|event| concerns(event, record)) {
         match event.kind.strip_prefix("pocket.tokenomics.") {
             Some("EventClaimSettled") => {

@@ -7,6 +7,8 @@ use pocket_query::BlockFeed;
 use pocket_tx::{ChainRefusal, Inclusion, Remedy, Sent, TxError, TxSender};
 use prost_types::Any;
 
+use crate::rehearsal::LastFee;
+
 /// Most bytes of messages in one transaction: far below a block's size, above many proofs'.
 const BYTES_A_TRANSACTION: usize = 256 << 10;
 /// Blocks that a transaction gets to be included before it is made anew, if the window allows.
@@ -37,6 +39,8 @@ pub(crate) struct Submitter<'a> {
     pub batch: usize,
     /// Last block in which the messages are worth anything.
     pub close: Height,
+    /// What a message of this kind cost last.
+    pub fee: &'a LastFee,
     /// Nothing is sent: a test wants to see what happens then.
     pub is_refused: bool,
 }
@@ -123,6 +127,7 @@ impl Submitter<'_> {
             Err(error) => return Err(error),
         };
         let tx = hex::encode_upper(sent.hash);
+        self.fee.paid(sent.fee, messages.len());
         tracing::info!(supplier = %self.supplier, tx, messages = messages.len(), fee = %sent.fee, "sent");
         let mut from = sent.sent_at;
         loop {

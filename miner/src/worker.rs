@@ -21,6 +21,7 @@ use crate::metrics::{Phase, Standing};
 use crate::patience::Outages;
 use crate::proof::prove;
 use crate::reader::Reader;
+use crate::rehearsal::Rehearsal;
 use crate::session::Session;
 use crate::status::Board;
 use crate::{Deps, Settings, registry};
@@ -43,6 +44,7 @@ pub(crate) struct Worker {
     pub draining: Draining,
     jobs: JoinSet<Vec<(SessionId, Finding)>>,
     pub outages: Outages,
+    rehearsal: Arc<Rehearsal>,
     registry_at: Option<Instant>,
     /// The height at which the supplier's key was taken away.
     pub retire: watch::Receiver<Option<Height>>,
@@ -60,6 +62,7 @@ impl Worker {
         cancel: CancellationToken,
     ) -> Self {
         Self {
+            rehearsal: Arc::new(Rehearsal::new(settings.rehearsal)),
             settings,
             deps,
             board,
@@ -291,16 +294,17 @@ impl Worker {
             }
             groups.into_values()
         };
-        let shared = Arc::new((self.deps.clone(), self.settings.clone(), self.supplier.clone()));
+        let (deps, settings, rehearsal) = (self.deps.clone(), self.settings.clone(), self.rehearsal.clone());
+        let shared = Arc::new((deps, settings, self.supplier.clone(), rehearsal));
         let lease = Arc::new(self.lease.clone());
         for group in by_end(claims) {
-            let shared = shared.clone();
-            let claiming = async move { claim(&shared.0, &shared.1, &shared.2, group).await };
+            let (shared, lease) = (shared.clone(), lease.clone());
+            let claiming = async move { claim(&shared.0, &shared.1, &shared.2, &lease, &shared.3, group).await };
             self.jobs.spawn(claiming.instrument(tracing::trace_span!("claim")));
         }
         for group in by_end(proofs) {
             let (shared, lease) = (shared.clone(), lease.clone());
-            let proving = async move { prove(&shared.0, &shared.1, &shared.2, &lease, group).await };
+            let proving = async move { prove(&shared.0, &shared.1, &shared.2, &lease, &shared.3, group).await };
             self.jobs.spawn(proving.instrument(tracing::trace_span!("prove")));
         }
     }
@@ -326,6 +330,14 @@ impl Worker {
                     _ => {}
                 }
                 self.apply(id, event).await?;
+            }
+            Finding::OtherRoot(root) => self.seal_again(id, root).await?,
+            Finding::NextBlock(height, reason) => {
+                // Others of its batch may have waited for a block meanwhile.
+                if self.deps.feed.height() <= height {
+                    session.wait_for_block();
+                }
+                tracing::warn!(session = %id, reason, "held back until the next block");
             }
             Finding::Later(reason) => {
                 let state = session.record.state.as_str();

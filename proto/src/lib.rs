@@ -75,6 +75,13 @@ pub mod cosmos {
                 tonic::include_proto!("cosmos.base.abci.v1beta1");
             }
         }
+        /// The node.
+        pub mod tendermint {
+            /// Version 1 beta 1.
+            pub mod v1beta1 {
+                tonic::include_proto!("cosmos.base.tendermint.v1beta1");
+            }
+        }
         /// Pages.
         pub mod query {
             /// Version 1 beta 1.

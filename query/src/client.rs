@@ -1,31 +1,27 @@
 //! The client that all rooms share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
 
 use pocket_protocol::Height;
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use crate::comet::Comet;
+use crate::nodes::{Nodes, Reply, Sighting};
 use crate::records::Caches;
 use crate::{NodeConfig, QueryError, QueryMetrics, grpc};
 
-/// A full node, asked over gRPC and the `CometBFT` RPC. Clones share connections and caches.
+/// A full node, or several that stand in for each other, asked over gRPC and the `CometBFT` RPC. Clones share
+/// connections and caches.
 #[derive(Clone)]
 pub struct ChainClient(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) config: NodeConfig,
-    pub(crate) comet: Comet,
+    pub(crate) nodes: Nodes,
     pub(crate) caches: Caches,
     pub(crate) metrics: QueryMetrics,
-    channel: Channel,
     chain_id: OnceCell<Arc<str>>,
-    /// The highest block that any answer spoke of.
-    highest: AtomicI64,
 }
 
 /// A gRPC answer, and the height of the state it was read from.
@@ -44,17 +40,15 @@ impl ChainClient {
     /// The same, and counts what is asked.
     pub fn with_metrics(config: NodeConfig, metrics: QueryMetrics) -> Result<Self, QueryError> {
         Ok(Self(Arc::new(Inner {
-            channel: grpc::channel(&config)?,
-            comet: Comet::new(&config)?,
+            nodes: Nodes::new(&config, &metrics)?,
             caches: Caches::new(&metrics),
             metrics,
             chain_id: OnceCell::new(),
-            highest: AtomicI64::new(0),
             config,
         })))
     }
 
-    /// The chain's id, from the node; compared with the configured one (spec `chain.md` §14.19).
+    /// The chain's id, from a node; compared with the configured one (spec `chain.md` §14.19).
     pub async fn chain_id(&self) -> Result<Arc<str>, QueryError> {
         let read = || async {
             let found = self.status().await?.chain_id;
@@ -69,82 +63,78 @@ impl ChainClient {
         self.0.chain_id.get_or_try_init(read).await.cloned()
     }
 
-    /// The highest block that any answer or the block feed spoke of; 0 before the first. Never falls.
+    /// The highest block that any believed answer or the block feed spoke of; 0 before the first. Never falls.
     pub fn highest_seen(&self) -> Height {
-        Height(self.0.highest.load(Ordering::Acquire))
+        self.0.nodes.highest()
     }
 
-    pub(crate) fn saw(&self, height: Height) {
-        let before = self.0.highest.fetch_max(height.0, Ordering::AcqRel);
-        self.0.metrics.height(before.max(height.0));
-    }
-
-    /// One gRPC query, asked again while nothing is known. A "no" counts only from a node that has at
-    /// least the blocks known when it was asked, and `needed`: a node behind a balancer may lag.
-    pub(crate) async fn ask<T, F>(
+    /// One gRPC query, asked of one node after the other, and again while nothing is known. A "no" counts only from a
+    /// node that has at least the blocks known when it was asked, and an answer from one that has `needed`: a node
+    /// may lag. `take` finds in the answer what was asked for; what makes no sense to it, another node may tell.
+    pub(crate) async fn ask<T, U, F>(
         &self,
         method: &'static str,
         needed: Height,
-        send: impl Fn(Channel) -> F,
-    ) -> Result<Answer<T>, QueryError>
+        send: impl Fn(Channel) -> F + Sync,
+        take: impl Fn(T) -> Result<U, QueryError> + Sync,
+    ) -> Result<Answer<U>, QueryError>
     where
-        F: Future<Output = Result<Response<T>, Status>>,
+        T: Send,
+        U: Send + 'static,
+        F: Future<Output = Result<Response<T>, Status>> + Send,
     {
-        self.0
-            .config
-            .retry
-            .run(|| Box::pin(self.ask_once(method, needed, send(self.0.channel.clone()))))
-            .await
+        let (nodes, config) = (&self.0.nodes, &self.0.config);
+        nodes.introduced().await;
+        let ask_one = |index: usize| self.reply(index, method, needed, send(nodes.grpc.node(index).clone()), &take);
+        let told = nodes.grpc.ask(method, config.query_timeout, &config.retry, ask_one);
+        Ok(told.await?.value)
     }
 
-    /// One attempt at a gRPC query.
-    pub(crate) async fn ask_once<T>(
+    /// What one node says to a gRPC query.
+    pub(crate) async fn reply<T, U>(
         &self,
+        index: usize,
         method: &'static str,
         needed: Height,
         sent: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<Answer<T>, QueryError> {
-        let began = Instant::now();
-        let answer = self.judge(method, needed, sent).await;
-        self.0.metrics.asked(method, began.elapsed(), answer.as_ref().err());
-        answer
-    }
-
-    /// What an attempt's answer is worth.
-    async fn judge<T>(
-        &self,
-        method: &'static str,
-        needed: Height,
-        sent: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<Answer<T>, QueryError> {
-        let known = self.highest_seen().max(needed);
-        let answer = tokio::time::timeout(self.0.config.query_timeout, sent)
-            .await
-            .map_err(|_| QueryError::Unavailable(format!("{method}: no answer in time")))?;
-        let metadata = match &answer {
+        take: impl Fn(T) -> Result<U, QueryError>,
+    ) -> Reply<Answer<U>> {
+        let nodes = &self.0.nodes;
+        let known = nodes.highest().max(needed);
+        let answer = sent.await;
+        let said = grpc::answered_at(match &answer {
             Ok(response) => response.metadata(),
             Err(status) => status.metadata(),
-        };
-        let said = grpc::answered_at(metadata);
-        if let Some(height) = said {
-            self.saw(height);
+        });
+        if answer.is_ok() || said.is_some() {
+            let sighting = Sighting {
+                height: said,
+                ..Sighting::default()
+            };
+            nodes.saw_state(index, &sighting);
         }
-        match answer {
-            Ok(response) => Ok(Answer {
-                value: response.into_inner(),
-                read_at: said.unwrap_or(known),
-            }),
-            Err(status) => match said {
-                Some(height) if height < known && status.code() != Code::InvalidArgument => {
-                    Err(QueryError::behind(height, known))
+        let status = match answer {
+            Ok(response) => {
+                if let Some(height) = said.filter(|height| *height < needed) {
+                    return Reply::Weak(QueryError::behind(height, needed));
                 }
-                _ => Err(QueryError::from_status(method, &status)),
-            },
+                // A height that is not believed makes no answer final.
+                let read_at = said.map_or(known, |height| height.min(nodes.highest()));
+                return match take(response.into_inner()) {
+                    Ok(value) => Reply::Answer(Answer { value, read_at }),
+                    Err(error) => Reply::Weak(error),
+                };
+            }
+            Err(status) => status,
+        };
+        match (said, QueryError::from_status(method, &status)) {
+            (Some(height), _) if height < known && status.code() != Code::InvalidArgument => {
+                Reply::Weak(QueryError::behind(height, known))
+            }
+            (None, error @ QueryError::Unavailable(_)) => Reply::Lost(error),
+            // What the chain itself says, it says of a height.
+            (Some(_), error @ (QueryError::NotFound(_) | QueryError::Refused { .. })) => Reply::Final(error),
+            (_, error) => Reply::Weak(error),
         }
-    }
-
-    /// The channel, for queries that must be sent once.
-    pub(crate) fn channel(&self) -> Channel {
-        self.0.channel.clone()
     }
 }

@@ -68,10 +68,15 @@ impl QueryError {
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Aborted | Code::Cancelled => {
                 Self::Unavailable(format!("{method}: {message}"))
             }
+            // Made on this side too: what came is no message of the type.
+            Code::Internal if message.starts_with(UNDECODABLE) => Self::Malformed(format!("{method}: {message}")),
             code => Self::Refused { code, message },
         }
     }
 }
+
+/// What `tonic` says of bytes that are not the message they should be.
+const UNDECODABLE: &str = "failed to decode Protobuf message";
 
 /// An error and everything under it: `tonic` says "transport error", the cause says which.
 pub(crate) fn chain_of(error: &(dyn std::error::Error + 'static)) -> String {

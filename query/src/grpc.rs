@@ -1,4 +1,4 @@
-//! The one gRPC connection to the node.
+//! The one gRPC connection to a node.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::{NodeConfig, QueryError};
 pub(crate) const LONGEST_ANSWER: usize = 10 << 20;
 
 /// Connects at the first query, and again after each loss.
-pub(crate) fn channel(config: &NodeConfig) -> Result<Channel, QueryError> {
-    let url = config.grpc_url.trim().trim_end_matches('/');
+pub(crate) fn channel(url: &str, config: &NodeConfig) -> Result<Channel, QueryError> {
+    let url = url.trim().trim_end_matches('/');
     let (tls, host) = match url.split_once("://") {
         Some(("https", host)) => (true, host),
         Some(("http", host)) => (false, host),

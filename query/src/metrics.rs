@@ -7,6 +7,7 @@ use pocket_metrics::prometheus::{self, HistogramVec, IntCounter, IntCounterVec, 
 use pocket_metrics::seconds::REMOTE;
 
 use crate::QueryError;
+use crate::nodes::NodeSeries;
 
 /// What a [`ChainClient`](crate::ChainClient) counts, under the Go peer's names. The default counts unseen.
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub struct QueryMetrics {
     level_misses: IntCounterVec,
     difficulty: IntGaugeVec,
     height: IntGauge,
+    pub(crate) nodes: NodeSeries,
 }
 
 /// What one cache counts.
@@ -102,6 +104,7 @@ impl QueryMetrics {
                 "ha_cache_current_block_height",
                 "Highest block that any answer of the chain spoke of.",
             )?,
+            nodes: NodeSeries::register(registry)?,
         })
     }
 

@@ -28,6 +28,13 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// One attempt.
+    pub(crate) const ONCE: Self = Self {
+        attempts: 1,
+        first_wait: Duration::ZERO,
+        longest_wait: Duration::ZERO,
+    };
+
     /// The wait after the given number of failures: half fixed, half random, so that callers who failed
     /// together do not come back together.
     pub fn wait_after(&self, failures: u32) -> Duration {

@@ -216,6 +216,17 @@ impl Keys {
         )
     }
 
+    /// The shared module's live parameters, protobuf, for relayers of the Go peer.
+    pub fn shared_params(&self) -> String {
+        format!("{}:{}:shared_params", self.namespace.base, self.namespace.cache)
+    }
+
+    /// Channel on which they are told to read them anew.
+    pub fn shared_params_updates(&self) -> String {
+        let (base, events) = (&self.namespace.base, &self.namespace.events);
+        format!("{base}:{events}:cache:shared_params:invalidate")
+    }
+
     /// Mark of a simulated relay that was seen, by the hex SHA-256 of its signature.
     pub fn simulated(&self, signature_hash: &str) -> String {
         format!("{}:sim:replay:{signature_hash}", self.namespace.base)
@@ -283,6 +294,8 @@ mod tests {
             keys.service_factor_updates(),
             "ha:events:cache:service_factor:invalidate"
         );
+        assert_eq!(keys.shared_params(), "ha:cache:shared_params");
+        assert_eq!(keys.shared_params_updates(), "ha:events:cache:shared_params:invalidate");
         assert_eq!(keys.simulated("ab"), "ha:sim:replay:ab");
     }
 

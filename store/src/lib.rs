@@ -24,6 +24,7 @@ mod publisher;
 mod replicas;
 mod server;
 mod session;
+mod shared_params;
 mod stream;
 mod supplier;
 mod tree;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pocket_protocol::SupplierAddress;
+use pocket_protocol::{Height, SupplierAddress};
 use pocket_query::{ChainClient, QueryError};
 
 /// A signer's number and next sequence, once read. Locked while a transaction is on its way to the mempool.
@@ -23,12 +23,18 @@ pub(crate) struct Known {
 }
 
 impl Account {
-    /// Reads the account unless it is known.
-    pub(crate) async fn read(&mut self, chain: &ChainClient, address: &SupplierAddress) -> Result<Known, QueryError> {
+    /// Reads the account unless it is known, from a node that has the block of the last transaction, `since`: one that is
+    /// behind would tell a sequence that is used up.
+    pub(crate) async fn read(
+        &mut self,
+        chain: &ChainClient,
+        address: &SupplierAddress,
+        since: Height,
+    ) -> Result<Known, QueryError> {
         if let Some(known) = self.known {
             return Ok(known);
         }
-        let account = chain.account(address.as_str()).await?;
+        let account = chain.account_since(address.as_str(), since).await?;
         let known = Known {
             number: account.account_number,
             sequence: account.sequence,

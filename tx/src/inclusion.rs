@@ -32,18 +32,20 @@ impl TxSender {
         let chain = self.chain();
         let mut head = chain.highest_seen();
         if head < until {
-            head = chain.status().await?.height;
+            chain.status().await?;
+            head = chain.highest_seen();
         }
         let mut height = Height(from.0.max(1));
         while height <= head.min(until) {
             let block = match chain.block(height).await {
                 Ok(block) => block,
-                // Behind a balancer, another node may have answered the status.
+                // Another node may have told of it.
                 Err(QueryError::NotFound(_)) => return Ok(Inclusion::Pending { next: height }),
                 Err(error) => return Err(error.into()),
             };
             if let Some(index) = block.tx_hashes.iter().position(|found| found == hash) {
                 let outcome = self.outcome(height, index).await?;
+                self.note_included(height);
                 return Ok(Inclusion::Included { height, outcome });
             }
             height = height + 1;

@@ -1,6 +1,7 @@
 //! Sending: gas, signature, sequence, broadcast.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -47,6 +48,8 @@ struct Inner {
     keys: LiveKeys,
     config: TxConfig,
     accounts: Accounts,
+    /// The newest block that has a transaction of ours.
+    included: AtomicI64,
     metrics: TxMetrics,
 }
 
@@ -76,6 +79,7 @@ impl TxSender {
             keys: keys.into(),
             config,
             accounts: Accounts::default(),
+            included: AtomicI64::new(0),
             metrics,
         }))
     }
@@ -87,6 +91,15 @@ impl TxSender {
 
     pub(crate) fn chain(&self) -> &ChainClient {
         &self.0.chain
+    }
+
+    /// A block has a transaction of ours: sequences are read from its state or a later one.
+    pub(crate) fn note_included(&self, height: Height) {
+        self.0.included.fetch_max(height.0, Ordering::AcqRel);
+    }
+
+    fn included(&self) -> Height {
+        Height(self.0.included.load(Ordering::Acquire))
     }
 
     /// Sends messages of one signer in one transaction, which no block after `timeout` may include (0: any
@@ -139,7 +152,7 @@ impl TxSender {
             return Err(TxError::Expired(text).into());
         }
         let known = account
-            .read(&self.0.chain, key.address())
+            .read(&self.0.chain, key.address(), self.included())
             .await
             .map_err(TxError::from)?;
         let public_key = key.public_key();
@@ -224,7 +237,10 @@ impl TxSender {
         let mut lost = 0;
         loop {
             let answer = match self.0.chain.broadcast(tx.clone()).await {
-                Ok(answer) => answer,
+                Ok(answer) => {
+                    lost += answer.unanswered;
+                    answer
+                }
                 Err(error) if error.is_transient() && lost + 1 < OFFERS.attempts => {
                     lost += 1;
                     tracing::warn!(%error, lost, "a broadcast's answer was lost");

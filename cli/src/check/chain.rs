@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use pocket_config::PocketNodeConfig;
 use pocket_query::{ChainClient, NodeStatus, QueryError};
+use url::Url;
 
 use super::Finding;
 use crate::parts;
@@ -15,7 +16,7 @@ const LATE: u32 = 10;
 /// A node that answers.
 pub type Node = Option<ChainClient>;
 
-/// Asks the node over its RPC and over gRPC. `block_time` is what is expected between blocks.
+/// Asks each node over its RPC and over gRPC. `block_time` is what is expected between blocks.
 pub async fn chain(config: &PocketNodeConfig, block_time: Duration) -> (Node, Vec<Finding>) {
     let client = match parts::open_chain(config) {
         Ok(client) => client,
@@ -24,34 +25,55 @@ pub async fn chain(config: &PocketNodeConfig, block_time: Duration) -> (Node, Ve
             return (None, vec![Finding::error(ABOUT, error.to_string(), remedy)]);
         }
     };
-    let (status, params) = tokio::join!(client.status(), client.shared_params());
-    let mut findings = match status {
-        Ok(status) => of_status(config, &status, block_time),
-        Err(error) => {
-            let remedy = "start it, or correct the address (the environment's POCKET_NODE_RPC_URL goes first)";
-            let what = format!("{}: {error}", config.query_node_rpc_url);
-            vec![Finding::error(ABOUT, what, remedy).at_key("pocket_node.query_node_rpc_url")]
-        }
-    };
-    match params {
-        Ok(_) => findings.push(Finding::ok(
-            ABOUT,
-            format!("{} answers queries", config.query_node_grpc_url),
-        )),
-        Err(error) => {
-            findings.push(of_grpc(config, &error));
-            return (None, findings);
+    let mut findings = Vec::new();
+    for rpc in &config.query_node_rpc_urls {
+        findings.extend(of_rpc(config, rpc, block_time).await);
+    }
+    let mut answers = false;
+    for grpc in &config.query_node_grpc_urls {
+        match alone(config, &config.query_node_rpc_urls[0], grpc) {
+            Ok(node) => match node.shared_params().await {
+                Ok(_) => {
+                    findings.push(Finding::ok(ABOUT, format!("{grpc} answers queries")));
+                    answers = true;
+                }
+                Err(error) => findings.push(of_grpc(config, grpc, &error)),
+            },
+            Err(error) => findings.push(of_grpc(config, grpc, &error)),
         }
     }
-    (Some(client), findings)
+    (answers.then_some(client), findings)
 }
 
-fn of_status(config: &PocketNodeConfig, status: &NodeStatus, block_time: Duration) -> Vec<Finding> {
+/// A client of one node: with several, an answer would not tell whose it is.
+fn alone(config: &PocketNodeConfig, rpc: &Url, grpc: &str) -> Result<ChainClient, QueryError> {
+    parts::open_chain(&PocketNodeConfig {
+        query_node_rpc_urls: vec![rpc.clone()],
+        query_node_grpc_urls: vec![grpc.to_owned()],
+        // A node of another chain is to say so, not to be refused.
+        chain_id: None,
+        ..config.clone()
+    })
+}
+
+async fn of_rpc(config: &PocketNodeConfig, rpc: &Url, block_time: Duration) -> Vec<Finding> {
+    let status = match alone(config, rpc, &config.query_node_grpc_urls[0]) {
+        Ok(node) => node.status().await,
+        Err(error) => Err(error),
+    };
+    match status {
+        Ok(status) => of_status(config, rpc, &status, block_time),
+        Err(error) => {
+            let remedy = "start it, or correct the address (the environment's POCKET_NODE_RPC_URL goes first)";
+            let what = format!("{rpc}: {error}");
+            vec![Finding::error(ABOUT, what, remedy).at_key("pocket_node.query_node_rpc_url")]
+        }
+    }
+}
+
+fn of_status(config: &PocketNodeConfig, rpc: &Url, status: &NodeStatus, block_time: Duration) -> Vec<Finding> {
     let NodeStatus { chain_id, height, .. } = status;
-    let at = format!(
-        "{} is at block {height} of the chain {chain_id}",
-        config.query_node_rpc_url
-    );
+    let at = format!("{rpc} is at block {height} of the chain {chain_id}");
     let mut findings = vec![match &config.chain_id {
         Some(wanted) if wanted != chain_id => {
             let what = format!("the node is on chain {chain_id:?}, the configuration says {wanted:?}");
@@ -73,7 +95,7 @@ fn of_status(config: &PocketNodeConfig, status: &NodeStatus, block_time: Duratio
     findings
 }
 
-fn of_grpc(config: &PocketNodeConfig, error: &QueryError) -> Finding {
+fn of_grpc(config: &PocketNodeConfig, grpc: &str, error: &QueryError) -> Finding {
     let remedy = if config.grpc_insecure {
         "start it, or correct the address (the environment's POCKET_NODE_GRPC_URL goes first); for a node with TLS \
          set grpc_insecure: false"
@@ -81,6 +103,6 @@ fn of_grpc(config: &PocketNodeConfig, error: &QueryError) -> Finding {
         "start it, or correct the address (the environment's POCKET_NODE_GRPC_URL goes first); for a node without TLS \
          set grpc_insecure: true"
     };
-    let what = format!("{}: {error}", config.query_node_grpc_url);
+    let what = format!("{grpc}: {error}");
     Finding::error(ABOUT, what, remedy).at_key("pocket_node.query_node_grpc_url")
 }

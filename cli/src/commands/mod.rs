@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub mod all_in_one;
+pub mod audit;
 pub mod completions;
 pub mod demo;
 pub mod miner;

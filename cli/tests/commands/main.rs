@@ -1,6 +1,7 @@
 //! Commands as an operator runs them: the program, its output and its exit code.
 
 mod all_in_one;
+mod audit;
 mod forms;
 mod redis;
 mod redis_cluster;

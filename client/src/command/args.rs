@@ -111,15 +111,20 @@ pub struct NetworkArgs {
     /// The service
     #[arg(long, value_name = "ID", required_unless_present = "localnet")]
     pub service: Option<ServiceId>,
-    /// The chain's gRPC, host:port
-    #[arg(long, value_name = "HOST:PORT", required_unless_present = "localnet")]
-    pub node: Option<String>,
+    /// The chain's gRPC, host:port; of several nodes with commas between them
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        required_unless_present = "localnet"
+    )]
+    pub node: Vec<String>,
     /// Speak TLS to --node
     #[arg(long)]
     pub grpc_tls: bool,
-    /// The chain's CometBFT RPC [default: http://localhost:26657]
-    #[arg(long, value_name = "URL")]
-    pub node_rpc: Option<Url>,
+    /// The chain's CometBFT RPC, of one node or several as above [default: http://localhost:26657]
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub node_rpc: Vec<Url>,
     /// The chain's id; nothing is sent if the node's is another
     #[arg(long, value_name = "ID")]
     pub chain_id: Option<String>,

@@ -150,12 +150,18 @@ fn local_service(mode: Mode) -> &'static str {
 
 impl NetworkArgs {
     fn node(&self) -> NodeConfig {
-        let rpc = self.node_rpc.as_ref().map_or(LOCAL_RPC, Url::as_str);
-        NodeConfig {
+        let mut config = NodeConfig {
             grpc_insecure: !self.grpc_tls,
             chain_id: self.chain_id.clone(),
-            ..NodeConfig::new(rpc, self.node.as_deref().unwrap_or(LOCAL_GRPC))
+            ..NodeConfig::new(LOCAL_RPC, LOCAL_GRPC)
+        };
+        if !self.node_rpc.is_empty() {
+            config.rpc_urls = self.node_rpc.iter().map(Url::to_string).collect();
         }
+        if !self.node.is_empty() {
+            config.grpc_urls.clone_from(&self.node);
+        }
+        config
     }
 
     fn service(&self, mode: Mode) -> ServiceId {

@@ -99,6 +99,9 @@ redis: {url: redis://localhost:6379}
 pocket_node: {query_node_rpc_url: http://localhost:26657, query_node_grpc_url: 'localhost:9090'}
 keys: {keys_file: keys.yaml}
 ";
+    let several = "query_node_rpc_url: [http://a, https://b], query_node_grpc_url: 'a:9090,b:443'";
+    let one = "query_node_rpc_url: http://localhost:26657, query_node_grpc_url: 'localhost:9090'";
+    assert_accepts(&miner(), &required.replace(one, several));
     let services = "services: {eth: {backends: {jsonrpc: {url: http://localhost:8545}}}}\n";
     let every_key = include_str!("../data/relayer_every_key.yaml");
     assert_accepts(&relayer(), &format!("{required}{services}{every_key}"));
@@ -125,6 +128,14 @@ fn schema_refuses_what_the_program_refuses() {
         ("      websocket:", "      ws:"),
         ("url: redis://localhost:6379", "url: localhost:6379"),
         ("  query_node_rpc_url: http://localhost:26657", "  grpc_insecure2: true"),
+        (
+            "  query_node_rpc_url: http://localhost:26657",
+            "  query_node_rpc_url: []",
+        ),
+        (
+            "  query_node_rpc_url: http://localhost:26657",
+            "  query_node_rpc_url: [http://a, ftp://b]",
+        ),
         ("  keys_file: supplier-keys.yaml", "  keys_files: supplier-keys.yaml"),
     ];
     for (right, mistake) in wrong {

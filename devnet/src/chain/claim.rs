@@ -5,6 +5,8 @@ use std::sync::Arc;
 use pocket_proto::pocket::proof::{Claim, ClaimProofStatus, MsgCreateClaim};
 use pocket_proto::pocket::session::{Session, SessionHeader};
 use pocket_protocol::claim::RootTotals;
+use pocket_protocol::{ComputeUnits, Height};
+use pocket_rules::{check_claim_window, check_compute_units, check_session};
 use tonic::Code;
 
 use crate::chain::context::Context;
@@ -59,38 +61,13 @@ pub fn session_of(
     let (application, service) = (&header.application_address, &header.service_id);
     let session = get_session(state, context, application, service, header.session_start_block_height)
         .map_err(SessionRefusal::into_refusal)?;
-    let (ours, theirs) = (&session.session_id, &header.session_id);
-    if ours != theirs {
-        let detail = format!("session ID does not match onchain session ID; expected {ours:?}, got {theirs:?}");
-        return Err(proof::INVALID_SESSION_ID.wrap(detail));
-    }
-    if !session
-        .suppliers
-        .iter()
-        .any(|supplier| supplier.operator_address == *operator)
-    {
-        let detail = format!("supplier operator address {operator:?} not found in session ID {theirs:?}");
-        return Err(proof::SUPPLIER_NOT_FOUND.wrap(detail));
-    }
+    check_session(&session, header, operator)?;
     Ok(session)
 }
 
 fn check_window(state: &State, context: &Context<'_>, header: &SessionHeader) -> Result<(), Refusal> {
     let windows = state.windows(header.session_end_block_height);
-    let height = context.height;
-    if height < windows.claim_open.0 {
-        let open = windows.claim_open;
-        let detail =
-            format!("current block height ({height}) is less than the session's earliest claim commit height ({open})");
-        return Err(proof::CLAIM_WINDOW.wrap(detail));
-    }
-    if height > windows.claim_close.0 {
-        let close = windows.claim_close;
-        let detail =
-            format!("current block height ({height}) is greater than session claim window close height ({close})");
-        return Err(proof::CLAIM_WINDOW.wrap(detail));
-    }
-    Ok(())
+    Ok(check_claim_window(&windows, Height(context.height))?)
 }
 
 /// Every relay of a service weighs the same: the tree's sum must be its count times that.
@@ -103,17 +80,16 @@ fn expected_compute_units(state: &State, header: &SessionHeader, root: RootTotal
             &inner.under(proof::SERVICE_NOT_FOUND),
         ));
     };
-    let (sum, count) = (root.sum.0, root.count);
-    let expected = count.wrapping_mul(weight);
-    if sum != expected {
-        let detail = format!(
-            "claim compute units: {sum} is not equal to number of relays {count} * compute units per relay {weight} \
-             for service {service}"
-        );
-        return Err(HandlerError::new(
-            Code::InvalidArgument,
-            &proof::COMPUTE_UNITS_MISMATCH.wrap(detail),
-        ));
+    if check_compute_units(root, ComputeUnits(weight)).is_ok() {
+        return Ok(root.sum.0);
     }
-    Ok(expected)
+    let (sum, count) = (root.sum.0, root.count);
+    let detail = format!(
+        "claim compute units: {sum} is not equal to number of relays {count} * compute units per relay {weight} for \
+         service {service}"
+    );
+    Err(HandlerError::new(
+        Code::InvalidArgument,
+        &proof::COMPUTE_UNITS_MISMATCH.wrap(detail),
+    ))
 }

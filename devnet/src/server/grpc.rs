@@ -6,6 +6,7 @@ use bytes::Bytes;
 use pocket_proto::cosmos::auth::v1beta1 as auth;
 use pocket_proto::cosmos::bank::v1beta1 as bank;
 use pocket_proto::cosmos::base::abci::v1beta1::{GasInfo, Result as AbciResult, TxResponse};
+use pocket_proto::cosmos::base::tendermint::v1beta1 as node;
 use pocket_proto::cosmos::tx::v1beta1 as tx;
 use pocket_proto::pocket::{application, gateway, proof, service, session, shared, supplier};
 use prost::Message as _;
@@ -45,6 +46,7 @@ pub async fn serve(
         auth::query_server::QueryServer<Grpc>,
         bank::query_server::QueryServer<Grpc>,
         tx::service_server::ServiceServer<Grpc>,
+        node::service_server::ServiceServer<Grpc>,
         shared::query_server::QueryServer<Grpc>,
         session::query_server::QueryServer<Grpc>,
         application::query_server::QueryServer<Grpc>,
@@ -68,16 +70,24 @@ impl Grpc {
         let height = requested_height(request.metadata())?;
         self.0.read(|chain| {
             let view = view(chain, height)?;
-            let mut response = Response::new(query(view, request.get_ref())?);
-            let answered = view
-                .context
-                .height
-                .to_string()
-                .parse()
-                .expect("digits are legal metadata");
-            response.metadata_mut().insert(HEIGHT, answered);
-            Ok(response)
+            stamped(query(view, request.get_ref()), view.context.height)
         })
+    }
+}
+
+/// An answer or a refusal with the height of the state that it was read from.
+fn stamped<A>(answer: Result<A, Status>, height: i64) -> Result<Response<A>, Status> {
+    let height = height.to_string().parse().expect("digits are legal metadata");
+    match answer {
+        Ok(message) => {
+            let mut response = Response::new(message);
+            response.metadata_mut().insert(HEIGHT, height);
+            Ok(response)
+        }
+        Err(mut status) => {
+            status.metadata_mut().insert(HEIGHT, height);
+            Err(status)
+        }
     }
 }
 
@@ -200,6 +210,21 @@ queries! {
     }
 }
 
+/// Asked to see whether the node is there: not counted among the queries.
+#[tonic::async_trait]
+impl node::service_server::Service for Grpc {
+    async fn get_node_info(
+        &self,
+        _: Request<node::GetNodeInfoRequest>,
+    ) -> Result<Response<node::GetNodeInfoResponse>, Status> {
+        self.0.read(|chain| {
+            let network = chain.chain_id().to_owned();
+            let default_node_info = Some(node::NodeInfo { network });
+            stamped(Ok(node::GetNodeInfoResponse { default_node_info }), chain.height())
+        })
+    }
+}
+
 #[tonic::async_trait]
 impl tx::service_server::Service for Grpc {
     async fn simulate(&self, request: Request<tx::SimulateRequest>) -> Result<Response<tx::SimulateResponse>, Status> {
@@ -207,17 +232,18 @@ impl tx::service_server::Service for Grpc {
         if bytes.is_empty() {
             return Err(Status::invalid_argument("empty txBytes is not allowed"));
         }
-        let gas_used = self
-            .0
-            .simulate(&bytes)
-            .map_err(|error| Status::new(Code::Unknown, error.to_string()))?;
-        Ok(Response::new(tx::SimulateResponse {
+        let height = self.0.read(Chain::height);
+        let answer = self.0.simulate(&bytes).map(|gas_used| tx::SimulateResponse {
             gas_info: Some(GasInfo {
                 gas_wanted: u64::MAX,
                 gas_used,
             }),
             result: Some(AbciResult::default()),
-        }))
+        });
+        stamped(
+            answer.map_err(|error| Status::new(Code::Unknown, error.to_string())),
+            height,
+        )
     }
 
     async fn broadcast_tx(
@@ -229,9 +255,8 @@ impl tx::service_server::Service for Grpc {
             return Err(Status::invalid_argument("invalid empty tx"));
         }
         let response = broadcast_response(&self.0.broadcast(&request.tx_bytes), &request.tx_bytes);
-        Ok(Response::new(tx::BroadcastTxResponse {
-            tx_response: Some(response),
-        }))
+        let tx_response = Some(response);
+        stamped(Ok(tx::BroadcastTxResponse { tx_response }), self.0.read(Chain::height))
     }
 
     async fn get_tx(&self, request: Request<tx::GetTxRequest>) -> Result<Response<tx::GetTxResponse>, Status> {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use pocket_proto::pocket::shared::Params;
 use pocket_store::{BlockEvent, ServiceFactors};
+use prost::Message as _;
 use redis::aio::PubSub;
 
 use crate::world::World;
@@ -67,6 +69,19 @@ async fn leader_tells_relayers_the_service_factors() {
             world.store.service_factors(["svc-http"]).await.unwrap() == factors
         })
         .await;
+}
+
+#[tokio::test]
+async fn leader_tells_relayers_the_shared_parameters() {
+    let world = World::new().await;
+    let keys = world.store.keys();
+    let mut forget = world.listen(&keys.shared_params_updates()).await;
+    let _miner = world.miner("leader", &["supplier1"]);
+    let told = tokio::time::timeout(Duration::from_secs(20), forget.on_message().next()).await;
+    let payload: String = told.expect("parameters are told").unwrap().get_payload().unwrap();
+    assert_eq!(payload, "{}");
+    let params = Params::decode(world.value(&keys.shared_params()).await).unwrap();
+    assert_eq!(params.num_blocks_per_session, 4);
 }
 
 async fn next(told: &mut PubSub) -> BlockEvent {

@@ -1,11 +1,13 @@
 //! The miner against a verifying chain and a real Redis.
 
 mod announcing;
+mod auditing;
 mod damage;
 mod draining;
 mod inherited;
 mod interrupted;
 mod mining;
+mod rehearsal;
 mod reloading;
 mod restart;
 mod sharing;

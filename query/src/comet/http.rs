@@ -13,8 +13,8 @@ use serde_json::Value;
 use tonic::Code;
 use url::Url;
 
+use crate::QueryError;
 use crate::error::chain_of;
-use crate::{NodeConfig, QueryError};
 
 /// The longest answer that is read, in bytes: results of a block that settles many claims are long.
 const LONGEST_ANSWER: usize = 128 << 20;
@@ -34,8 +34,8 @@ pub(crate) struct Comet {
 }
 
 impl Comet {
-    pub(crate) fn new(config: &NodeConfig) -> Result<Self, QueryError> {
-        let mut text = config.rpc_url.trim().trim_end_matches('/').to_owned();
+    pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self, QueryError> {
+        let mut text = url.trim().trim_end_matches('/').to_owned();
         if let Some(host) = text.strip_prefix("tcp://") {
             text = format!("http://{host}");
         }
@@ -63,7 +63,7 @@ impl Comet {
                 .pool_idle_timeout(Duration::from_mins(1))
                 .build(connector.https_or_http().enable_http1().build()),
             base,
-            timeout: config.query_timeout,
+            timeout,
         })
     }
 

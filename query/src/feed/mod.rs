@@ -10,10 +10,11 @@ use pocket_protocol::Height;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::comet::NewHeader;
+use crate::nodes::Nodes;
 use crate::{ChainClient, QueryError, RetryPolicy};
 use socket::Subscription;
 
@@ -54,7 +55,8 @@ impl Default for FeedTiming {
 
 /// Follows the chain's head: a WebSocket subscription, renewed when it ends or falls silent, and polling
 /// while there is none. Heights never go back, and not every height is seen: consumers work with "the
-/// newest height is now n".
+/// newest height is now n". Of several nodes each is looked at from time to time; the subscription is to the one that
+/// is best, and moves with it at once.
 #[derive(Clone)]
 pub struct BlockFeed {
     height: Arc<AtomicI64>,
@@ -77,19 +79,31 @@ impl BlockFeed {
         let (publish, blocks) = watch::channel(start);
         let height = Arc::new(AtomicI64::new(0));
         let heard = Heard::default();
-        let follower = Follower {
-            chain,
-            timing,
+        let feed = Self {
             height: height.clone(),
             heard: heard.clone(),
-            publish,
-            newest_at: None,
-            interval: None,
+            blocks,
         };
         let task = tokio::spawn(async move {
-            cancel.run_until_cancelled_owned(Box::pin(follower.run())).await;
+            let nodes = &chain.0.nodes;
+            let follower = Follower {
+                nodes,
+                timing,
+                heard,
+                newest_at: None,
+                interval: None,
+            };
+            let work = async {
+                nodes.introduced().await;
+                tokio::join!(
+                    follower.run(),
+                    pass_on(nodes.newest(), &height, &publish),
+                    nodes.watch()
+                );
+            };
+            cancel.run_until_cancelled(Box::pin(work)).await;
         });
-        (Self { height, heard, blocks }, task)
+        (feed, task)
     }
 
     /// The highest block seen, 0 before the first. One atomic load.
@@ -97,7 +111,7 @@ impl BlockFeed {
         Height(self.height.load(Ordering::Acquire))
     }
 
-    /// How long the node has said nothing, be it that there is no new block; since the start, if it never did. While
+    /// How long no node has said anything, be it that there is no new block; since the start, if none ever did. While
     /// all is well that is less than [`FeedTiming::silence`] and what an answer takes.
     pub fn silent_for(&self) -> Duration {
         self.heard.ago()
@@ -109,7 +123,7 @@ impl BlockFeed {
     }
 }
 
-/// When the node last said anything.
+/// When a node last said anything.
 #[derive(Clone)]
 struct Heard {
     began: Instant,
@@ -138,52 +152,114 @@ impl Heard {
     }
 }
 
-struct Follower {
-    chain: ChainClient,
+/// Publishes each newer header that is believed, whichever node told it.
+async fn pass_on(
+    mut newest: watch::Receiver<Option<NewHeader>>,
+    height: &AtomicI64,
+    publish: &watch::Sender<BlockInfo>,
+) {
+    newest.mark_changed();
+    while newest.changed().await.is_ok() {
+        if let Some(header) = *newest.borrow_and_update() {
+            height.store(header.height.0, Ordering::Release);
+            publish.send_replace(BlockInfo {
+                height: header.height,
+                time: header.time,
+            });
+        }
+    }
+}
+
+/// Keeps a subscription to the best node, or looks at all of them while there is none.
+struct Follower<'a> {
+    nodes: &'a Nodes,
     timing: FeedTiming,
-    height: Arc<AtomicI64>,
     heard: Heard,
-    publish: watch::Sender<BlockInfo>,
     newest_at: Option<Instant>,
     /// The last interval between two blocks as they arrived here.
     interval: Option<Duration>,
 }
 
-impl Follower {
+/// Why a subscription is given up.
+enum End {
+    /// It failed, after telling blocks or without any.
+    Failed { error: QueryError, told: bool },
+    /// Another node is better.
+    Moved,
+}
+
+impl Follower<'_> {
     async fn run(mut self) {
+        let rpc = &self.nodes.rpc;
         let mut failures = 0;
         loop {
-            match Subscription::open(&self.chain).await {
-                Ok(subscription) => {
-                    failures = 0;
-                    // Blocks may have come while there was no subscription.
-                    self.look().await;
-                    let error = self.follow(subscription).await;
-                    tracing::warn!(%error, "block subscription ended");
+            let mut used = rpc.used();
+            // Best first: while a node is left to turn to, nobody waits.
+            let candidates = rpc.standing().candidates();
+            for index in candidates {
+                let endpoint = rpc.name(index);
+                let subscription = match Subscription::open(rpc.node(index), self.nodes.look_limit()).await {
+                    Ok(subscription) => subscription,
+                    Err(error) => {
+                        rpc.failed(index, 1, &error);
+                        tracing::warn!(%error, %endpoint, failures, "no block subscription: the node is polled");
+                        continue;
+                    }
+                };
+                match self.follow(index, subscription, &mut used).await {
+                    End::Failed { error, told } => {
+                        rpc.failed(index, 1, &error);
+                        tracing::warn!(%error, %endpoint, "block subscription ended");
+                        failures = if told { 0 } else { failures };
+                    }
+                    End::Moved => failures = 0,
                 }
-                Err(error) => tracing::warn!(%error, failures, "no block subscription: the node is polled"),
+                break;
             }
             failures += 1;
-            self.poll_for(self.timing.reconnect.wait_after(failures)).await;
+            let waits = if rpc.is_several() { failures - 1 } else { failures };
+            if waits > 0 {
+                self.poll_for(self.timing.reconnect.wait_after(waits)).await;
+            }
         }
     }
 
-    /// Publishes headers until the socket fails, or is silent while the chain goes on.
-    async fn follow(&mut self, mut subscription: Subscription) -> QueryError {
+    /// Listens until the socket fails, or is silent while the chain goes on, or another node is better.
+    async fn follow(&mut self, index: usize, mut subscription: Subscription, used: &mut watch::Receiver<usize>) -> End {
+        // Blocks may have come while there was no subscription.
+        self.look().await;
+        let (mut heard, mut from, mut told) = (Instant::now(), self.height(), false);
         loop {
-            match timeout(self.silence(), subscription.next()).await {
-                Ok(Ok(header)) => self.saw(header),
-                Ok(Err(error)) => return error,
+            let header = tokio::select! {
+                header = timeout_at(heard + self.silence(), subscription.next()) => header,
+                Ok(()) = used.changed() => {
+                    if *used.borrow_and_update() == index {
+                        continue;
+                    }
+                    return End::Moved;
+                }
+            };
+            heard = Instant::now();
+            match header {
+                Ok(Ok(header)) => {
+                    self.heard.now();
+                    self.nodes.saw_header(index, header);
+                    (from, told) = (from.max(header.height), true);
+                    self.interval = self.newest_at.replace(heard).map(|last| heard - last);
+                }
+                Ok(Err(error)) => return End::Failed { error, told },
                 Err(_) => {
-                    if self.look().await {
-                        return QueryError::Unavailable("the socket is silent, the chain is not".into());
+                    self.look().await;
+                    if self.height() > from {
+                        let error = QueryError::Unavailable("the socket is silent, the chain is not".into());
+                        return End::Failed { error, told };
                     }
                 }
             }
         }
     }
 
-    async fn poll_for(&mut self, wait: Duration) {
+    async fn poll_for(&self, wait: Duration) {
         let until = Instant::now() + wait;
         while Instant::now() < until {
             self.look().await;
@@ -191,34 +267,17 @@ impl Follower {
         }
     }
 
-    /// Asks the node for its height; whether that was news.
-    async fn look(&mut self) -> bool {
-        let before = self.publish.borrow().height;
-        match self.chain.status().await {
-            Ok(status) => self.saw(NewHeader {
-                height: status.height,
-                time: status.block_time,
-            }),
+    /// Asks all nodes for their height.
+    async fn look(&self) {
+        match self.nodes.look_at_heads().await {
+            Ok(()) => self.heard.now(),
             Err(error) => tracing::warn!(%error, "the node's status is unknown"),
         }
-        self.publish.borrow().height > before
     }
 
-    /// Publishes a header unless it is old news: behind a balancer heights repeat and fall.
-    fn saw(&mut self, header: NewHeader) {
-        self.heard.now();
-        self.chain.saw(header.height);
-        if header.height <= self.publish.borrow().height {
-            return;
-        }
-        let now = Instant::now();
-        self.interval = self.newest_at.map(|last| now - last);
-        self.newest_at = Some(now);
-        self.height.store(header.height.0, Ordering::Release);
-        self.publish.send_replace(BlockInfo {
-            height: header.height,
-            time: header.time,
-        });
+    /// The highest block that is believed.
+    fn height(&self) -> Height {
+        self.nodes.newest().borrow().map_or(Height(0), |newest| newest.height)
     }
 
     fn silence(&self) -> Duration {

@@ -1,14 +1,16 @@
 //! A subscription to new block headers over WebSocket.
 
+use std::time::Duration;
+
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::comet::{NewHeader, header_of_event};
+use crate::QueryError;
+use crate::comet::{Comet, NewHeader, header_of_event};
 use crate::error::chain_of;
-use crate::{ChainClient, QueryError};
 
 const SUBSCRIBE: &str =
     r#"{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"query":"tm.event='NewBlockHeader'"}}"#;
@@ -22,9 +24,9 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     /// Connects and subscribes. Every block after the return is told: the node has confirmed the subscription.
-    pub(crate) async fn open(chain: &ChainClient) -> Result<Self, QueryError> {
-        let url = chain.0.comet.socket_url();
-        let unavailable = |error: &Error| QueryError::Unavailable(format!("{url}: {}", chain_of(error)));
+    pub(crate) async fn open(node: &Comet, limit: Duration) -> Result<Self, QueryError> {
+        let url = node.socket_url();
+        let unavailable = |error: &Error| QueryError::Unavailable(format!("subscribe: {}", chain_of(error)));
         let open = async {
             let (mut socket, _) = tokio_tungstenite::connect_async(url.as_str())
                 .await
@@ -42,9 +44,9 @@ impl Subscription {
             };
             Ok(Self { socket, early })
         };
-        tokio::time::timeout(chain.0.config.query_timeout, open)
+        tokio::time::timeout(limit, open)
             .await
-            .map_err(|_| QueryError::Unavailable(format!("{url}: no answer in time")))?
+            .map_err(|_| QueryError::Unavailable("subscribe: no answer in time".into()))?
     }
 
     /// The next header. The library answers the node's pings.

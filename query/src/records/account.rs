@@ -16,6 +16,11 @@ const DENOMINATION: &str = "upokt";
 impl ChainClient {
     /// An account's number, sequence and key, whatever its type. Never cached.
     pub async fn account(&self, address: &str) -> Result<auth::BaseAccount, QueryError> {
+        self.account_since(address, Height(0)).await
+    }
+
+    /// [`account`](Self::account) as it is at `height` or later: a node that is behind may have an old sequence.
+    pub async fn account_since(&self, address: &str, height: Height) -> Result<auth::BaseAccount, QueryError> {
         let ask = |channel| async move {
             let address = address.to_owned();
             let request = auth::QueryAccountInfoRequest { address };
@@ -23,8 +28,8 @@ impl ChainClient {
                 .account_info(request)
                 .await
         };
-        let answer = self.ask("auth.AccountInfo", Height(0), ask).await?;
-        answer.value.info.ok_or_else(|| QueryError::missing("info"))
+        let take = |answer: auth::QueryAccountInfoResponse| answer.info.ok_or_else(|| QueryError::missing("info"));
+        Ok(self.ask("auth.AccountInfo", height, ask, take).await?.value)
     }
 
     /// The compressed key of an account; kept for ever once found, since an account never changes it.
@@ -43,12 +48,12 @@ impl ChainClient {
             };
             bank::query_client::QueryClient::new(channel).balance(request).await
         };
-        let answer = self.ask("bank.Balance", Height(0), ask).await?;
-        let coin = answer.value.balance.ok_or_else(|| QueryError::missing("balance"))?;
-        let amount = coin.amount.parse();
-        amount
-            .map(Upokt)
-            .map_err(|_| QueryError::Malformed("the balance is no number".into()))
+        let take = |answer: bank::QueryBalanceResponse| {
+            let coin = answer.balance.ok_or_else(|| QueryError::missing("balance"))?;
+            let amount = coin.amount.parse().map(Upokt);
+            amount.map_err(|_| QueryError::Malformed("the balance is no number".into()))
+        };
+        Ok(self.ask("bank.Balance", Height(0), ask, take).await?.value)
     }
 }
 

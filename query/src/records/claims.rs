@@ -19,8 +19,9 @@ impl ChainClient {
             };
             QueryClient::new(channel).claim(request).await
         };
-        match self.ask("proof.Claim", Height(0), ask).await {
-            Ok(answer) => answer.value.claim.map(Some).ok_or_else(|| QueryError::missing("claim")),
+        let take = |answer: proto::QueryGetClaimResponse| answer.claim.ok_or_else(|| QueryError::missing("claim"));
+        match self.ask("proof.Claim", Height(0), ask, take).await {
+            Ok(answer) => Ok(Some(answer.value)),
             Err(QueryError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -45,7 +46,7 @@ impl ChainClient {
                         .await
                 }
             };
-            let answer = self.ask("proof.AllClaims", Height(0), ask).await?.value;
+            let answer = self.ask("proof.AllClaims", Height(0), ask, Ok).await?.value;
             claims.extend(answer.claims);
             match answer.pagination {
                 // A page may be shorter than its limit; only the key tells the end.

@@ -17,8 +17,8 @@ macro_rules! live_params {
             let mut client = $module::query_client::QueryClient::new(channel);
             client.params($module::QueryParamsRequest {}).await
         };
-        let answer = $client.ask($method, Height(0), ask).await?;
-        Arc::new(answer.value.params.ok_or_else(|| QueryError::missing("params"))?)
+        let take = |answer: $module::QueryParamsResponse| answer.params.ok_or_else(|| QueryError::missing("params"));
+        Arc::new($client.ask($method, Height(0), ask, take).await?.value)
     }};
 }
 
@@ -38,9 +38,11 @@ impl ChainClient {
                 let mut client = shared::query_client::QueryClient::new(channel);
                 client.params_at_height(request).await
             };
-            let answer = self.ask("shared.ParamsAtHeight", Height(0), ask).await?;
-            let params = answer.value.params.ok_or_else(|| QueryError::missing("params"))?;
-            Ok((Arc::new(params), hold_for(height, answer.read_at)))
+            let take = |answer: shared::QueryParamsAtHeightResponse| {
+                answer.params.ok_or_else(|| QueryError::missing("params"))
+            };
+            let answer = self.ask("shared.ParamsAtHeight", Height(0), ask, take).await?;
+            Ok((Arc::new(answer.value), hold_for(height, answer.read_at)))
         };
         self.0.caches.shared_at.get(Key::At(height), ask).await
     }

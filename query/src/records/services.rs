@@ -23,9 +23,10 @@ impl ChainClient {
                 let request = proto::QueryGetServiceRequest { id, dehydrated: true };
                 QueryClient::new(channel).service(request).await
             };
-            let answer = self.ask("service.Service", Height(0), ask).await?;
-            let service = answer.value.service.ok_or_else(|| QueryError::missing("service"))?;
-            Ok((Arc::new(service), LIVE))
+            let take =
+                |answer: proto::QueryGetServiceResponse| answer.service.ok_or_else(|| QueryError::missing("service"));
+            let answer = self.ask("service.Service", Height(0), ask, take).await?;
+            Ok((Arc::new(answer.value), LIVE))
         };
         self.0.caches.services.get(Key::Of(id.to_owned()), ask).await
     }
@@ -43,15 +44,16 @@ impl ChainClient {
                     .relay_mining_difficulty_at_height(request)
                     .await
             };
-            let answer = self
-                .ask("service.RelayMiningDifficultyAtHeight", Height(0), ask)
-                .await?;
-            let difficulty = answer.value.relay_mining_difficulty;
-            let difficulty = difficulty.ok_or_else(|| QueryError::missing("relayMiningDifficulty"))?;
-            let target = difficulty.target_hash.as_ref().try_into();
-            let target = target.map_err(|_| QueryError::Malformed("the target is not 32 bytes".into()))?;
-            self.0.metrics.difficulty(service, &target);
-            Ok((target, hold_for(height, answer.read_at)))
+            let take = |answer: proto::QueryGetRelayMiningDifficultyAtHeightResponse| {
+                let difficulty = answer.relay_mining_difficulty;
+                let difficulty = difficulty.ok_or_else(|| QueryError::missing("relayMiningDifficulty"))?;
+                let target = <[u8; 32]>::try_from(difficulty.target_hash.as_ref());
+                target.map_err(|_| QueryError::Malformed("the target is not 32 bytes".into()))
+            };
+            let method = "service.RelayMiningDifficultyAtHeight";
+            let answer = self.ask(method, Height(0), ask, take).await?;
+            self.0.metrics.difficulty(service, &answer.value);
+            Ok((answer.value, hold_for(height, answer.read_at)))
         };
         self.0
             .caches
@@ -73,11 +75,12 @@ impl ChainClient {
                     .compute_units_per_relay_at_height(request)
                     .await
             };
-            match self.ask("service.ComputeUnitsPerRelayAtHeight", Height(0), ask).await {
-                Ok(answer) => Ok((
-                    ComputeUnits(answer.value.compute_units_per_relay),
-                    hold_for(height, answer.read_at),
-                )),
+            let take = |answer: proto::QueryComputeUnitsPerRelayAtHeightResponse| {
+                Ok(ComputeUnits(answer.compute_units_per_relay))
+            };
+            let method = "service.ComputeUnitsPerRelayAtHeight";
+            match self.ask(method, Height(0), ask, take).await {
+                Ok(answer) => Ok((answer.value, hold_for(height, answer.read_at))),
                 Err(QueryError::Unimplemented(_)) => {
                     tracing::warn!(
                         service,

@@ -36,9 +36,10 @@ impl ChainClient {
                 let mut client = QueryClient::new(channel).max_decoding_message_size(LONGEST_ANSWER);
                 client.get_session(request).await
             };
-            let answer = self.ask("session.GetSession", start, ask).await?;
-            let session = answer.value.session.ok_or_else(|| QueryError::missing("session"))?;
-            Ok((Arc::new(session), SESSION_HOLDS))
+            let take =
+                |answer: proto::QueryGetSessionResponse| answer.session.ok_or_else(|| QueryError::missing("session"));
+            let answer = self.ask("session.GetSession", start, ask, take).await?;
+            Ok((Arc::new(answer.value), SESSION_HOLDS))
         };
         let key = Key::OfIn(application.to_owned(), service.to_owned(), start);
         self.0.caches.sessions.get(key, ask).await

@@ -21,12 +21,11 @@ impl ChainClient {
                     .application(request)
                     .await
             };
-            let answer = self.ask("application.Application", Height(0), ask).await?;
-            let found = answer
-                .value
-                .application
-                .ok_or_else(|| QueryError::missing("application"))?;
-            Ok((Arc::new(found), LIVE))
+            let take = |answer: application::QueryGetApplicationResponse| {
+                answer.application.ok_or_else(|| QueryError::missing("application"))
+            };
+            let answer = self.ask("application.Application", Height(0), ask, take).await?;
+            Ok((Arc::new(answer.value), LIVE))
         };
         self.0.caches.applications.get(Key::Of(address.to_owned()), ask).await
     }
@@ -42,9 +41,11 @@ impl ChainClient {
                 let client = supplier::query_client::QueryClient::new(channel);
                 client.max_decoding_message_size(LONGEST_ANSWER).supplier(request).await
             };
-            let answer = self.ask("supplier.Supplier", Height(0), ask).await?;
-            let found = answer.value.supplier.ok_or_else(|| QueryError::missing("supplier"))?;
-            Ok((Arc::new(found), LIVE))
+            let take = |answer: supplier::QueryGetSupplierResponse| {
+                answer.supplier.ok_or_else(|| QueryError::missing("supplier"))
+            };
+            let answer = self.ask("supplier.Supplier", Height(0), ask, take).await?;
+            Ok((Arc::new(answer.value), LIVE))
         };
         self.0.caches.suppliers.get(Key::Of(operator.to_owned()), ask).await
     }

@@ -4,19 +4,38 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use pocket_proto::cosmos::auth::v1beta1 as auth;
+use pocket_proto::cosmos::base::abci::v1beta1::TxResponse;
 use pocket_proto::cosmos::base::query::v1beta1::PageResponse;
+use pocket_proto::cosmos::base::tendermint::v1beta1 as node_info;
+use pocket_proto::cosmos::tx::v1beta1 as tx;
 use pocket_proto::pocket::{proof, service, session, shared};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use tower::util::MapFutureLayer;
 
 use super::Node;
 
 pub async fn serve(node: Arc<Node>, stop: CancellationToken) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let own = node.clone();
     let server = tonic::transport::Server::builder()
+        .layer(MapFutureLayer::new(move |answer| {
+            let own = own.clone();
+            async move {
+                own.answers().await;
+                if own.is_dead.load(Ordering::SeqCst) {
+                    return Ok(Status::unavailable("the node is dead").into_http());
+                }
+                answer.await
+            }
+        }))
+        .add_service(node_info::service_server::ServiceServer::new(Grpc(node.clone())))
+        .add_service(auth::query_server::QueryServer::new(Grpc(node.clone())))
+        .add_service(tx::service_server::ServiceServer::new(Grpc(node.clone())))
         .add_service(shared::query_server::QueryServer::new(Grpc(node.clone())))
         .add_service(session::query_server::QueryServer::new(Grpc(node.clone())))
         .add_service(service::query_server::QueryServer::new(Grpc(node.clone())))
@@ -60,6 +79,72 @@ impl Grpc {
     }
 }
 
+#[tonic::async_trait]
+impl node_info::service_server::Service for Grpc {
+    async fn get_node_info(
+        &self,
+        _: Request<node_info::GetNodeInfoRequest>,
+    ) -> Result<Response<node_info::GetNodeInfoResponse>, Status> {
+        let network = self.0.network.lock().unwrap().clone();
+        let default_node_info = Some(node_info::NodeInfo { network });
+        let mut response = Response::new(node_info::GetNodeInfoResponse { default_node_info });
+        let height = self.height().to_string().parse().unwrap();
+        response.metadata_mut().insert("x-cosmos-block-height", height);
+        Ok(response)
+    }
+}
+
+/// An account that sends a transaction in each block.
+#[tonic::async_trait]
+impl auth::query_server::Query for Grpc {
+    async fn account(
+        &self,
+        _: Request<auth::QueryAccountRequest>,
+    ) -> Result<Response<auth::QueryAccountResponse>, Status> {
+        self.answer(Ok(auth::QueryAccountResponse::default()))
+    }
+
+    async fn account_info(
+        &self,
+        request: Request<auth::QueryAccountInfoRequest>,
+    ) -> Result<Response<auth::QueryAccountInfoResponse>, Status> {
+        let info = auth::BaseAccount {
+            address: request.into_inner().address,
+            sequence: self.height() as u64,
+            ..auth::BaseAccount::default()
+        };
+        self.answer(Ok(auth::QueryAccountInfoResponse { info: Some(info) }))
+    }
+}
+
+#[tonic::async_trait]
+impl tx::service_server::Service for Grpc {
+    async fn simulate(&self, _: Request<tx::SimulateRequest>) -> Result<Response<tx::SimulateResponse>, Status> {
+        self.answer(Ok(tx::SimulateResponse::default()))
+    }
+
+    async fn broadcast_tx(
+        &self,
+        _: Request<tx::BroadcastTxRequest>,
+    ) -> Result<Response<tx::BroadcastTxResponse>, Status> {
+        let code = self.0.refusal.load(Ordering::SeqCst);
+        let codespace = if code == 0 { "" } else { "sdk" }.to_owned();
+        let answer = self.answer(Ok(tx::BroadcastTxResponse {
+            tx_response: Some(TxResponse {
+                code,
+                codespace,
+                ..TxResponse::default()
+            }),
+        }))?;
+        self.0.taken.fetch_add(u32::from(code == 0), Ordering::SeqCst);
+        Ok(answer)
+    }
+
+    async fn get_tx(&self, _: Request<tx::GetTxRequest>) -> Result<Response<tx::GetTxResponse>, Status> {
+        self.answer(Ok(tx::GetTxResponse::default()))
+    }
+}
+
 fn shared_params() -> shared::Params {
     shared::Params {
         num_blocks_per_session: 10,
@@ -73,7 +158,7 @@ impl shared::query_server::Query for Grpc {
         &self,
         _: Request<shared::QueryParamsRequest>,
     ) -> Result<Response<shared::QueryParamsResponse>, Status> {
-        let params = Some(shared_params());
+        let params = (!self.0.nonsense.load(Ordering::SeqCst)).then(shared_params);
         self.answer(Ok(shared::QueryParamsResponse { params }))
     }
 

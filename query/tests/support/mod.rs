@@ -5,11 +5,11 @@
 mod grpc;
 mod rpc;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pocket_query::{ChainClient, NodeConfig, RetryPolicy};
+use pocket_query::{ChainClient, NodeConfig, QueryMetrics, RetryPolicy};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -33,6 +33,26 @@ pub struct Node {
     pub subscriptions: AtomicU32,
     /// Each change closes every open socket.
     pub cut: watch::Sender<u32>,
+    /// Nothing is answered any more, and nobody is told.
+    pub hang: watch::Sender<bool>,
+    /// What stands before its gRPC says that it is gone.
+    pub is_dead: AtomicBool,
+    /// The network that it says it is of.
+    pub network: Mutex<String>,
+    /// Answers to queries lack what they should have.
+    pub nonsense: AtomicBool,
+    /// Transactions that its mempool took.
+    pub taken: AtomicU32,
+    /// What its mempool says; 0 takes everything.
+    pub refusal: AtomicU32,
+}
+
+impl Node {
+    /// Waits while the node hangs.
+    pub async fn answers(&self) {
+        // The node holds the sender.
+        let _ = self.hang.subscribe().wait_for(|hangs| !hangs).await;
+    }
 }
 
 /// A running node; dropped, it stops.
@@ -40,7 +60,7 @@ pub struct World {
     pub node: Arc<Node>,
     pub chain: ChainClient,
     config: NodeConfig,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 impl World {
@@ -55,6 +75,12 @@ impl World {
             asked: AtomicU32::new(0),
             subscriptions: AtomicU32::new(0),
             cut: watch::Sender::new(0),
+            hang: watch::Sender::new(false),
+            is_dead: AtomicBool::new(false),
+            network: Mutex::new("pocket".to_owned()),
+            nonsense: AtomicBool::new(false),
+            taken: AtomicU32::new(0),
+            refusal: AtomicU32::new(0),
         });
         let stop = CancellationToken::new();
         let grpc = grpc::serve(node.clone(), stop.clone()).await;
@@ -65,7 +91,7 @@ impl World {
             node,
             chain: ChainClient::new(config.clone()).unwrap(),
             config,
-            _stop: stop.drop_guard(),
+            stop: stop.drop_guard(),
         }
     }
 
@@ -74,6 +100,40 @@ impl World {
         let mut config = self.config.clone();
         change(&mut config);
         ChainClient::new(config).unwrap()
+    }
+
+    /// A client of these nodes, in this order.
+    pub fn client_of(worlds: &[&Self], change: impl FnOnce(&mut NodeConfig)) -> ChainClient {
+        Self::counted_client_of(worlds, QueryMetrics::default(), change)
+    }
+
+    /// The same, and what it counts.
+    pub fn counted_client_of(
+        worlds: &[&Self],
+        metrics: QueryMetrics,
+        change: impl FnOnce(&mut NodeConfig),
+    ) -> ChainClient {
+        let urls = |of: fn(&NodeConfig) -> &[String]| worlds.iter().flat_map(move |world| of(&world.config)).cloned();
+        let mut config = NodeConfig {
+            retry: FAST,
+            look_every: Duration::from_millis(20),
+            ..NodeConfig::several(urls(|config| &config.rpc_urls), urls(|config| &config.grpc_urls))
+        };
+        change(&mut config);
+        ChainClient::with_metrics(config, metrics).unwrap()
+    }
+
+    /// The node dies: its ports are closed, and its RPC's connections with them.
+    pub fn die(self) {
+        self.node.is_dead.store(true, Ordering::SeqCst);
+        drop(self.stop);
+    }
+
+    /// `host:port` of its RPC.
+    pub fn rpc_name(&self) -> &str {
+        self.config.rpc_urls[0]
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
     }
 
     pub fn asked(&self) -> u32 {

@@ -42,8 +42,12 @@ async fn serve_connection(node: Arc<Node>, stream: TcpStream) {
         return;
     }
     let answer = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let body = respond(&node, request.uri()).to_string();
-        async move { Ok::<_, Infallible>(hyper::Response::new(Full::new(Bytes::from(body)))) }
+        let node = node.clone();
+        async move {
+            node.answers().await;
+            let body = respond(&node, request.uri()).to_string();
+            Ok::<_, Infallible>(hyper::Response::new(Full::new(Bytes::from(body))))
+        }
     });
     // A client that goes away is no failure of the test.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -70,6 +74,7 @@ async fn announce(node: Arc<Node>, stream: TcpStream) {
             changed = head.changed() => if changed.is_err() { return },
         }
         let height = *head.borrow_and_update();
+        node.answers().await;
         if !node.mute.load(Ordering::SeqCst) {
             let header = json!({"height": height.to_string(), "time": TIME});
             let event =
@@ -87,7 +92,7 @@ fn respond(node: &Node, uri: &hyper::Uri) -> Value {
     let head = *node.head.borrow();
     match uri.path() {
         "/status" => json!({"result": {
-            "node_info": {"network": "pocket"},
+            "node_info": {"network": *node.network.lock().unwrap()},
             "sync_info": {"latest_block_height": head.to_string(), "latest_block_time": TIME, "catching_up": false}}}),
         "/block" => {
             let asked: i64 = uri

@@ -12,7 +12,7 @@ use crate::fleet::TWINS;
 use crate::redis_server::RedisKind;
 
 /// Kinds of faults.
-const KINDS: usize = 21;
+const KINDS: usize = 22;
 
 /// Kinds that come in a random order, each before one comes again.
 pub struct Shuffled {
@@ -91,6 +91,8 @@ impl Deck {
             17 => Fault::StopBlocks(self.time(200..3000)),
             18 => Fault::BurstBlocks(self.rng.random_range(2..=8)),
             19 => Fault::RefuseTransactions(self.rng.random_range(1..=6)),
+            20 if self.rng.random() => Fault::ShutNode(twin, self.time(500..8000)),
+            20 => Fault::FreezeNode(twin, self.time(500..8000)),
             _ if self.rng.random() => Fault::ForceClaimErrors(twin, self.time(1000..4000)),
             _ => Fault::ForceProofErrors(twin, self.time(1000..4000)),
         }

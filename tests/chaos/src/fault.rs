@@ -46,6 +46,10 @@ pub enum Fault {
     FreezeChain(Duration),
     /// Everything comes through late, by the first.
     DelayChain(Duration, Duration),
+    /// No connection to one of the two chain nodes comes through.
+    ShutNode(usize, Duration),
+    /// Nothing of one of the two chain nodes comes through.
+    FreezeNode(usize, Duration),
     /// No block comes.
     StopBlocks(Duration),
     /// So many blocks come at once.
@@ -149,12 +153,14 @@ impl Fault {
 
     async fn strike_connections(self, fleet: &Fleet) {
         let redis = std::slice::from_ref(&fleet.to_redis);
-        let chain = &fleet.to_chain[..];
+        let chain = fleet.to_chain.as_flattened();
         match self {
             Self::CutRedis => each(redis, Proxy::cut),
             Self::CutChain => each(chain, Proxy::cut),
             Self::ShutRedis(time) => during(time, redis, Proxy::shut).await,
             Self::ShutChain(time) => during(time, chain, Proxy::shut).await,
+            Self::ShutNode(node, time) => during(time, &fleet.to_chain[node], Proxy::shut).await,
+            Self::FreezeNode(node, time) => during(time, &fleet.to_chain[node], Proxy::freeze).await,
             Self::FreezeRedis(time) => during(time, redis, Proxy::freeze).await,
             Self::FreezeChain(time) => during(time, chain, Proxy::freeze).await,
             Self::DelayRedis(delay, time) => during(time, redis, late(delay)).await,
@@ -234,6 +240,8 @@ impl fmt::Display for Fault {
             Self::ShutChain(time) => write!(f, "chain out of reach for {}", s(time)),
             Self::FreezeChain(time) => write!(f, "chain silent for {}", s(time)),
             Self::DelayChain(delay, time) => write!(f, "chain late by {} ms for {}", delay.as_millis(), s(time)),
+            Self::ShutNode(n, time) => write!(f, "chain node {} out of reach for {}", n + 1, s(time)),
+            Self::FreezeNode(n, time) => write!(f, "chain node {} silent for {}", n + 1, s(time)),
             Self::StopBlocks(time) => write!(f, "no blocks for {}", s(time)),
             Self::BurstBlocks(count) => write!(f, "{count} blocks at once"),
             Self::RefuseTransactions(count) => write!(f, "{count} transactions refused"),

@@ -62,7 +62,8 @@ pub struct Fleet {
     pub relayers: [Mutex<Process>; TWINS],
     pub redis: Mutex<Redis>,
     pub to_redis: Proxy,
-    pub to_chain: [Proxy; 2],
+    /// RPC and gRPC of two nodes; behind both is the same chain.
+    pub to_chain: [[Proxy; 2]; TWINS],
     addresses: [SocketAddr; TWINS],
     // Ends with the fleet.
     _backend: Backend,
@@ -77,7 +78,10 @@ impl Fleet {
         let backend = Backend::start().await?;
         // Servers that take each other's place are found by their own addresses.
         let to_redis = Proxy::to(redis.address().unwrap_or(NOWHERE)).await?;
-        let to_chain = [Proxy::to(node.rpc).await?, Proxy::to(node.grpc).await?];
+        let to_chain = [
+            [Proxy::to(node.rpc).await?, Proxy::to(node.grpc).await?],
+            [Proxy::to(node.rpc).await?, Proxy::to(node.grpc).await?],
+        ];
 
         write_keys(&folder.join("keys.yaml"))?;
         let common = common(folder, &redis.section(to_redis.address()), &to_chain);
@@ -178,12 +182,12 @@ fn write_keys(path: &Path) -> anyhow::Result<()> {
     Ok(std::fs::write(path, text)?)
 }
 
-fn common(folder: &Path, redis: &str, chain: &[Proxy; 2]) -> String {
+fn common(folder: &Path, redis: &str, [one, other]: &[[Proxy; 2]; TWINS]) -> String {
     format!(
         "redis: {redis}
 pocket_node:
-  query_node_rpc_url: http://{}
-  query_node_grpc_url: {}
+  query_node_rpc_url: [http://{}, http://{}]
+  query_node_grpc_url: ['{}', '{}']
   grpc_insecure: true
   chain_id: pocket
 keys: {{ keys_file: {}/keys.yaml }}
@@ -191,8 +195,10 @@ metrics: {{ enabled: false }}
 pprof: {{ enabled: false }}
 logging: {{ level: info, format: text }}
 ",
-        chain[0].address(),
-        chain[1].address(),
+        one[0].address(),
+        other[0].address(),
+        one[1].address(),
+        other[1].address(),
         folder.display()
     )
 }

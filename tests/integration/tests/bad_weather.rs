@@ -96,6 +96,72 @@ async fn claims_are_made_in_time_although_the_chain_was_away() {
     assert_eq!((tally.expired, tally.slashed), (0, 0));
 }
 
+/// A chain node of which there are several: both of its doors can be shut.
+struct Doors {
+    rpc: Gate,
+    grpc: Gate,
+}
+
+impl Doors {
+    async fn of(chain: &Devnet) -> Self {
+        Self {
+            rpc: Gate::to(&chain.rpc_url()).await.unwrap(),
+            grpc: Gate::to(&chain.grpc_url()).await.unwrap(),
+        }
+    }
+
+    fn shut(&self) {
+        self.rpc.shut();
+        self.grpc.shut();
+    }
+
+    fn open(&self) {
+        self.rpc.open();
+        self.grpc.open();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chain_node_that_dies_in_mid_session_costs_nothing_while_another_lives() {
+    let genesis = Localnet {
+        suppliers: 2,
+        ..Localnet::default()
+    };
+    let chain = devnet(&genesis).await;
+    let (one, other) = (Doors::of(&chain).await, Doors::of(&chain).await);
+    let urls = |of: fn(&Doors) -> &Gate| format!("{},{}", of(&one).url(), of(&other).url());
+    let world = World::localnet(urls(|node| &node.rpc), urls(|node| &node.grpc), 2);
+    let stage = Stage::start(world).await.unwrap();
+    let scenes = watch::Sender::default();
+    let weather = async {
+        scene(&scenes, |scene| scene.tally.mined >= 20).await;
+        one.shut();
+        // The feed goes on, relays are answered, and the session that ends now is claimed through the other node.
+        let seen = Height(chain.height() + 3);
+        stage
+            .feed()
+            .subscribe()
+            .wait_for(|block| block.height >= seen)
+            .await
+            .unwrap();
+        scene(&scenes, |scene| scene.tally.mined >= 120).await;
+        one.open();
+        other.shut();
+    };
+    let plan = Plan {
+        relays: 200,
+        sessions: 2,
+    };
+    let (finale, ()) = tokio::join!(play(&stage, plan, &scenes), weather);
+    stage.stop().await;
+    chain.shutdown().await;
+
+    let tally = finale.last.tally;
+    tally.check().unwrap();
+    assert_eq!((tally.answered, tally.mined), (200, 200));
+    assert_eq!((tally.expired, tally.slashed), (0, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn relay_that_a_dead_backend_failed_is_not_claimed() {
     let genesis = Localnet {

@@ -25,7 +25,7 @@ pub struct Arguments {
     /// Meters of this service
     #[arg(long, value_name = "ID")]
     service: Option<ServiceId>,
-    /// All meters [default]
+    /// All meters; this is the default
     #[arg(long, conflicts_with_all = ["session", "app", "service"])]
     all: bool,
 }

@@ -30,7 +30,7 @@ pub struct Arguments {
     /// All suppliers and their stakes
     #[arg(long)]
     list: bool,
-    /// Which miner works which supplier [default]
+    /// Which miner works which supplier; this is the default
     #[arg(long)]
     claims: bool,
 }

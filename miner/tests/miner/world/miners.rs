@@ -6,7 +6,7 @@ use pocket_config::{BalanceMonitorConfig, BlockHealthConfig};
 use pocket_devnet::Actor;
 use pocket_keys::{KeySet, SigningKey};
 use pocket_metrics::Registry;
-use pocket_miner::{Deps, Metrics, Miner, Refused, Settings, WatchSettings};
+use pocket_miner::{Deps, Metrics, Miner, Refused, RehearsalSettings, Settings, WatchSettings};
 use pocket_protocol::Upokt;
 use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
 use pocket_status::MinerStatus;
@@ -92,6 +92,7 @@ impl World {
             service_factors_ttl: Duration::from_mins(5),
             refused: Refused::default(),
             watch: watch(),
+            rehearsal: RehearsalSettings::default(),
         };
         Prepared {
             settings,

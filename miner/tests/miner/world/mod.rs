@@ -260,9 +260,19 @@ impl World {
 
     /// Listens on the channel of blocks.
     pub async fn told_blocks(&self) -> redis::aio::PubSub {
+        self.listen(&self.store.keys().blocks()).await
+    }
+
+    /// What Redis has at a key.
+    pub async fn value(&self, key: &str) -> Bytes {
+        self.raw(redis::cmd("GET").arg(key)).await
+    }
+
+    /// Listens on a channel.
+    pub async fn listen(&self, channel: &str) -> redis::aio::PubSub {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.redis_port)).unwrap();
         let mut told = client.get_async_pubsub().await.unwrap();
-        told.subscribe(self.store.keys().blocks()).await.unwrap();
+        told.subscribe(channel).await.unwrap();
         told
     }
 
@@ -273,9 +283,13 @@ impl World {
 
     /// A block as the node tells it.
     pub async fn chain_block(&self, height: i64) -> std::sync::Arc<pocket_query::Block> {
+        self.chain().block(Height(height)).await.unwrap()
+    }
+
+    /// The chain, asked as by nobody before.
+    pub fn chain(&self) -> pocket_query::ChainClient {
         let node = pocket_query::NodeConfig::new(self.rpc.url(), self.grpc.url());
-        let chain = pocket_query::ChainClient::new(node).unwrap();
-        chain.block(Height(height)).await.unwrap()
+        pocket_query::ChainClient::new(node).unwrap()
     }
 
     /// Appends an entry as no relayer does.

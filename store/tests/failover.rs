@@ -389,12 +389,9 @@ async fn tree_counts_as_sealed_only_when_a_replica_has_it() {
         unreachable!()
     };
     let lease = own(&world.store).await;
-    let session = record(0).session;
+    let (supplier, session, root) = (supplier(0), record(0).session, root(1));
     let careful = world.store.careful();
-    let seal = async || {
-        let sealing = careful.seal_tree(&lease, &supplier(0), &session, &root(1), None);
-        sealing.await
-    };
+    let seal = async || careful.seal_tree(&lease, &supplier, &session, &root, None).await;
     patiently(seal).await.unwrap();
     sentinel.kill_replica().await.unwrap();
     assert!(matches!(seal().await, Err(StoreError::Unreplicated(0))));

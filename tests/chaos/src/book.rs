@@ -93,6 +93,13 @@ impl Book {
         parts.map(|(part, relays)| (part.clone(), relays.clone())).collect()
     }
 
+    /// Whether a relay of a session that ends at `end` was answered.
+    pub fn has_answers(&self, end: i64) -> bool {
+        let book = self.0.lock();
+        let mut parts = book.iter().filter(|(part, _)| part.end == end);
+        parts.any(|(_, relays)| !relays.answered.is_empty())
+    }
+
     /// Forgets sessions that end at `end`, once they are judged.
     pub fn forget(&self, end: i64) {
         self.0.lock().retain(|part, _| part.end != end);

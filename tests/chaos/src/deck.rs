@@ -13,6 +13,8 @@ use crate::redis_server::RedisKind;
 
 /// Kinds of faults.
 const KINDS: usize = 22;
+/// Those among them that end a program in order.
+const STOPS: [usize; 2] = [4, 5];
 
 /// Kinds that come in a random order, each before one comes again.
 pub struct Shuffled {
@@ -43,16 +45,18 @@ impl Shuffled {
 pub struct Deck {
     rng: StdRng,
     redis: RedisKind,
+    stops_only: bool,
     kinds: Shuffled,
 }
 
 impl Deck {
-    /// The deck of a seed, for this kind of Redis.
-    pub fn new(seed: u64, redis: RedisKind) -> Self {
+    /// The deck of a seed, for this kind of Redis; or one that has nothing but SIGTERM.
+    pub fn new(seed: u64, redis: RedisKind, stops_only: bool) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),
             redis,
-            kinds: Shuffled::new(KINDS),
+            stops_only,
+            kinds: Shuffled::new(if stops_only { STOPS.len() } else { KINDS }),
         }
     }
 
@@ -66,6 +70,7 @@ impl Deck {
 
     fn draw(&mut self) -> Fault {
         let kind = self.kinds.draw(&mut self.rng);
+        let kind = if self.stops_only { STOPS[kind] } else { kind };
         let twin = self.rng.random_range(0..TWINS);
         match kind {
             0 => Fault::KillMiner(twin, self.time(0..1500), None),
@@ -115,7 +120,7 @@ mod tests {
     #[test]
     fn seed_decides_the_faults() {
         let deal = |seed| {
-            let mut deck = Deck::new(seed, RedisKind::Single);
+            let mut deck = Deck::new(seed, RedisKind::Single, false);
             (0..50).flat_map(|_| deck.deal()).collect::<Vec<_>>()
         };
         assert_eq!(deal(7), deal(7));
@@ -123,8 +128,15 @@ mod tests {
     }
 
     #[test]
+    fn orderly_deck_has_nothing_but_stops() {
+        let mut deck = Deck::new(1, RedisKind::Single, true);
+        let is_stop = |fault: &Fault| matches!(fault, Fault::StopMiner(..) | Fault::StopRelayer(..));
+        assert!((0..20).all(|_| is_stop(&deck.draw())));
+    }
+
+    #[test]
     fn every_kind_comes_before_one_comes_again() {
-        let mut deck = Deck::new(1, RedisKind::Single);
+        let mut deck = Deck::new(1, RedisKind::Single, false);
         let kinds: Vec<_> = (0..KINDS).map(|_| std::mem::discriminant(&deck.draw())).collect();
         let distinct = kinds.iter().collect::<std::collections::HashSet<_>>().len();
         // A miner is killed twice, under its name and under another; forced errors are claims' or proofs'.

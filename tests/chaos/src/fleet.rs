@@ -70,8 +70,14 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts everything; files and logs go to `folder`.
-    pub async fn start(program: &Path, kind: RedisKind, node: &Node, folder: &Path) -> anyhow::Result<Self> {
+    /// Starts everything; files and logs go to `folder`. A dead miner holds its suppliers no longer than `lease`.
+    pub async fn start(
+        program: &Path,
+        kind: RedisKind,
+        node: &Node,
+        lease: Duration,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         let redis_folder = folder.join("redis");
         std::fs::create_dir_all(&redis_folder)?;
         let redis = Redis::start(kind, &redis_folder).await?;
@@ -99,7 +105,7 @@ impl Fleet {
                 "miner",
                 number,
                 folder,
-                &format!("{common}{MINER}"),
+                &format!("{common}{}", miner(lease)),
             )?);
         }
         let fleet = Self {
@@ -220,8 +226,10 @@ services:
     text
 }
 
-/// Leases that a dead miner does not hold longer than these short sessions can bear.
-const MINER: &str = "supplier_claiming: { claim_ttl_seconds: 3, renew_rate_seconds: 1 }\n";
+fn miner(lease: Duration) -> String {
+    let (ttl, renew) = (lease.as_secs(), lease.as_secs() / 3);
+    format!("supplier_claiming: {{ claim_ttl_seconds: {ttl}, renew_rate_seconds: {renew} }}\n")
+}
 
 fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)

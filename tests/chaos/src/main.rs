@@ -24,6 +24,9 @@ struct Arguments {
     /// Milliseconds from block to block.
     #[arg(long, default_value_t = 150)]
     block_time: u64,
+    /// Programs are stopped in order (SIGTERM), and nothing else goes wrong.
+    #[arg(long)]
+    stops_only: bool,
     /// The program; the one beside this if not given.
     #[arg(long, value_name = "FILE")]
     relay_miner: Option<PathBuf>,
@@ -67,6 +70,7 @@ async fn play(arguments: Arguments) -> anyhow::Result<Outcome> {
             redis,
             seed,
             rounds,
+            stops_only: arguments.stops_only,
             block_time: Duration::from_millis(arguments.block_time),
             ..Settings::default()
         };

@@ -1,5 +1,6 @@
 //! The run: a round a session, faults while it lives, its verdict when it is settled.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,9 @@ const IDLE_OF: u64 = 20;
 /// From block to block while time alone is missing.
 const HURRY: Duration = Duration::from_millis(15);
 
+/// Blocks in whose time a dead miner's lease runs out: these short sessions bear no more.
+const LEASE_BLOCKS: u32 = 20;
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -44,6 +48,8 @@ pub struct Settings {
     pub seed: u64,
     /// Sessions with faults.
     pub rounds: u64,
+    /// Programs are stopped in order, and nothing else.
+    pub stops_only: bool,
     /// From block to block.
     pub block_time: Duration,
     /// Blocks of a session.
@@ -63,6 +69,7 @@ impl Default for Settings {
             redis: RedisKind::Single,
             seed: 0,
             rounds: 200,
+            stops_only: false,
             block_time: Duration::from_millis(150),
             session_blocks: 16,
             claim_window: 240,
@@ -96,42 +103,55 @@ pub async fn run(settings: &Settings, mut tell: impl FnMut(&str)) -> anyhow::Res
         ..Localnet::default()
     };
     let chain = Arc::new(Chain::start(&localnet, settings.block_time).await?);
-    let fleet = Arc::new(Fleet::start(&settings.program, settings.redis, &chain.node()?, &settings.folder).await?);
+    let lease = settings.block_time * LEASE_BLOCKS;
+    let fleet = Arc::new(
+        Fleet::start(
+            &settings.program,
+            settings.redis,
+            &chain.node()?,
+            lease,
+            &settings.folder,
+        )
+        .await?,
+    );
     let book = Arc::<Book>::default();
     let mut rng = StdRng::seed_from_u64(settings.seed);
     let mut rounds = Rounds {
         first: chain.height() / settings.session_blocks as i64 + 1,
         settings,
-        deck: Deck::new(settings.seed, settings.redis),
+        deck: Deck::new(settings.seed, settings.redis, settings.stops_only),
         chain: chain.clone(),
         fleet: fleet.clone(),
         book: book.clone(),
         strikes: Strikes::default(),
         loud_until: None,
         judged: 0,
-        idle: 0,
+        total: settings.rounds,
+        idle: BTreeSet::new(),
         outcome: Outcome::default(),
     };
     chain.until(rounds.start(0)).await;
     let traffic = Traffic::start(&chain.node()?, &fleet.addresses(), &book, PAUSE, &mut rng)?;
     let mut striking = JoinSet::new();
-    for round in 0..settings.rounds {
-        chain.until(rounds.start(round)).await;
+    let mut round = 0;
+    while round < rounds.total {
         rounds.deal(&mut striking);
         rounds.judge_settled(&mut tell);
         while let Some(struck) = striking.try_join_next() {
             struck??;
         }
+        chain.until(rounds.start(round + 1)).await;
+        rounds.play_again_if_idle(round);
+        round += 1;
     }
-    chain.until(rounds.start(settings.rounds)).await;
     traffic.stop().await;
     while let Some(struck) = striking.join_next().await {
         struck??;
     }
     rounds.wait_for_settlement(&mut tell).await;
-    if rounds.idle > 1 + settings.rounds / IDLE_OF {
+    if rounds.is_too_idle() {
         rounds.outcome.failed += 1;
-        tell(&format!("no relay was answered in {} rounds", rounds.idle));
+        tell(&format!("no relay was answered in {} rounds", rounds.idle.len()));
     }
     for casualty in fleet.casualties().await? {
         rounds.outcome.failed += 1;
@@ -160,8 +180,10 @@ struct Rounds<'a> {
     /// Number of the first round's session, from 0.
     first: i64,
     judged: u64,
+    /// Rounds to be played, with those that come again.
+    total: u64,
     /// Rounds in which nothing was answered.
-    idle: u64,
+    idle: BTreeSet<u64>,
     outcome: Outcome,
 }
 
@@ -174,6 +196,19 @@ impl Rounds<'_> {
     /// Last block of a round.
     fn end(&self, round: u64) -> i64 {
         self.start(round + 1) - 1
+    }
+
+    /// Adds a round for one in which nothing was answered: right while Redis and the chain are both away, but it shows
+    /// nothing. Not if it is usual.
+    fn play_again_if_idle(&mut self, round: u64) {
+        if !self.is_too_idle() && !self.book.has_answers(self.end(round)) {
+            self.idle.insert(round);
+            self.total += 1;
+        }
+    }
+
+    fn is_too_idle(&self) -> bool {
+        self.idle.len() as u64 > 1 + self.settings.rounds / IDLE_OF
     }
 
     /// Lets the faults of a round loose.
@@ -196,7 +231,7 @@ impl Rounds<'_> {
 
     /// Judges the rounds whose sessions are settled.
     fn judge_settled(&mut self, tell: &mut impl FnMut(&str)) {
-        while self.judged < self.settings.rounds {
+        while self.judged < self.total {
             let end = self.end(self.judged);
             if self.chain.height() <= self.chain.windows(end).settlement().0 {
                 return;
@@ -208,8 +243,6 @@ impl Rounds<'_> {
 
     fn judge(&mut self, end: i64, tell: &mut impl FnMut(&str)) {
         let Audit { sum, refused, faults } = Audit::of_end(&self.book, end, |part| self.chain.fate(part));
-        // Right while Redis and the chain are both away; not if it is usual.
-        self.idle += u64::from(sum.answered == 0 && faults.is_empty());
         let start = end - self.settings.session_blocks as i64 + 1;
         // A failure may come from whatever struck until the settlement.
         let last = if faults.is_empty() {
@@ -224,7 +257,9 @@ impl Rounds<'_> {
             .filter(|(from, to, _)| *to >= start && *from <= last)
             .map(|(from, to, what)| format!("{from}-{to} {what}"))
             .collect();
-        let verdict = if faults.is_empty() {
+        let verdict = if faults.is_empty() && self.idle.contains(&self.judged) {
+            "idle: it is played again".to_owned()
+        } else if faults.is_empty() {
             self.outcome.passed += 1;
             "passed".to_owned()
         } else {
@@ -248,7 +283,7 @@ impl Rounds<'_> {
 
     /// Waits for the last verdicts, with quick blocks while time alone is missing.
     async fn wait_for_settlement(&mut self, tell: &mut impl FnMut(&str)) {
-        while self.judged < self.settings.rounds {
+        while self.judged < self.total {
             let from = self.end(self.judged);
             let idle = self
                 .book

@@ -29,6 +29,8 @@ use crate::verdict::Audit;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Between two looks at the chain.
 const LOOK: Duration = Duration::from_secs(2);
+/// A dead miner's lease runs out after this, as by default.
+const LEASE: Duration = Duration::from_secs(30);
 /// Longest pause between two relays of one client.
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -59,7 +61,7 @@ pub struct SoakSettings {
 }
 
 impl Default for SoakSettings {
-    /// Windows that are long beside every fault.
+    /// Windows that are long beside every fault, also when Redis takes its time to load what it has logged.
     fn default() -> Self {
         Self {
             program: PathBuf::new(),
@@ -70,7 +72,7 @@ impl Default for SoakSettings {
             block_time: Duration::from_secs(1),
             proof_probability: 0.5,
             session_blocks: 20,
-            window: 40,
+            window: 120,
         }
     }
 }
@@ -88,7 +90,7 @@ pub async fn soak(settings: &SoakSettings, mut tell: impl FnMut(&str)) -> anyhow
     let localnet = tokio::task::spawn_blocking(move || Localnet::start(localnet)).await??;
     let chain = RealChain::watch(localnet).await?;
     let node = chain.node();
-    let fleet = Arc::new(Fleet::start(&settings.program, settings.redis, &node, &settings.folder).await?);
+    let fleet = Arc::new(Fleet::start(&settings.program, settings.redis, &node, LEASE, &settings.folder).await?);
     let book = Arc::<Book>::default();
     let mut rng = StdRng::seed_from_u64(settings.seed);
     let traffic = Traffic::start(&node, &fleet.addresses(), &book, PAUSE, &mut rng)?;

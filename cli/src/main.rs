@@ -3,9 +3,13 @@
 mod check;
 mod commands;
 mod explain;
+mod harden;
+mod keys;
 mod metrics;
 mod output;
 mod parts;
+mod prompt;
+mod reload;
 mod shown;
 mod signals;
 
@@ -62,6 +66,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Err(error) = harden::keep_memory_private() {
+        eprintln!("warning: a crash may write keys to disk: {error}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -5,11 +5,12 @@ mod tests;
 
 use std::time::Instant;
 
-use pocket_keys::KeySet;
-use pocket_observability::Registry;
-use pocket_observability::prometheus::{self, Gauge, IntGauge};
+use pocket_observability::prometheus::{self, Gauge};
+use pocket_observability::{Registry, Reloads};
 use pocket_query::QueryMetrics;
 use pocket_store::RedisMetrics;
+
+use crate::reload::KeySeries;
 
 /// What a relayer's or miner's process counts beside its own work. Made first of all, so that everything is counted.
 pub struct ProcessMetrics {
@@ -19,7 +20,10 @@ pub struct ProcessMetrics {
     pub query: QueryMetrics,
     /// Of the hop to Redis.
     pub redis: RedisMetrics,
-    keys: IntGauge,
+    /// Of the operators' keys.
+    pub keys: KeySeries,
+    /// Of the configuration, read again.
+    pub reloads: Reloads,
     startup: Gauge,
     began: Instant,
 }
@@ -36,16 +40,12 @@ impl ProcessMetrics {
         Ok(Self {
             query: QueryMetrics::register(&registry)?,
             redis: RedisMetrics::register(&registry)?,
-            keys: registry.gauge("ha_keys_supplier_keys_active", "Operator keys that are loaded.")?,
+            keys: KeySeries::register(&registry)?,
+            reloads: Reloads::register(&registry)?,
             startup: startup.with_label_values(&[component]),
             registry,
             began: Instant::now(),
         })
-    }
-
-    /// Shows how many keys there are.
-    pub fn loaded(&self, keys: &KeySet) {
-        self.keys.set(keys.len() as i64);
     }
 
     /// Notes that the half is at work.

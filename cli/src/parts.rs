@@ -1,13 +1,11 @@
 //! What both halves need, made from their configurations.
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use pocket_config::{
-    Environment, KeyringBackend, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig,
-    RedisConfig, ServerConfig, UnknownVariable,
+    Environment, KeysConfig, LogFormat, LogLevel, LogOutput, LoggingConfig, PocketNodeConfig, RedisConfig,
+    ServerConfig, UnknownVariable,
 };
-use pocket_keys::{KeySet, KeyringSource, Loaded, Sources};
+use pocket_keys::KeySet;
 use pocket_observability::{LogGuard, LogSettings, ProbePort, ProbeServer, Shown, start_logs};
 use pocket_query::{BlockFeed, ChainClient, NodeConfig, QueryError, QueryMetrics};
 use pocket_store::{Namespace, RedisMetrics, Store, StoreConfig};
@@ -15,10 +13,8 @@ use tokio::net::lookup_host;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::keys::KeySource;
 use crate::metrics::ProcessMetrics;
-
-/// Password of a keyring of the backend `file`.
-const KEYRING_PASSWORD: &str = "KEYRING_PASSWORD";
 
 /// What both halves work with.
 pub struct Parts {
@@ -35,14 +31,16 @@ pub struct Parts {
 impl Parts {
     /// Loads keys, and connects to Redis and the chain; both may be away still.
     pub async fn gather(
+        source: &mut KeySource,
         keys: &KeysConfig,
         redis: &RedisConfig,
         node: &PocketNodeConfig,
         metrics: &ProcessMetrics,
     ) -> anyhow::Result<Self> {
-        let keys = load_keys(keys).await?;
-        metrics.loaded(&keys);
-        let (store, chain) = (
+        let loaded = source.load_some(keys).await?;
+        metrics.keys.loaded(&loaded);
+        let (keys, store, chain) = (
+            loaded.keys,
             store(redis, metrics.redis.clone()).await?,
             chain(node, metrics.query.clone()).await?,
         );
@@ -108,8 +106,8 @@ pub fn tell_unknown(variables: &[UnknownVariable]) {
     }
 }
 
-/// Starts logging as configured.
-pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
+/// What is logged, as configured; the environment's `RUST_LOG` goes first.
+pub fn log_level(config: &LoggingConfig) -> String {
     let level = match config.level {
         LogLevel::Trace => "trace",
         LogLevel::Debug => "debug",
@@ -117,9 +115,14 @@ pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",
     };
+    // Libraries tell of every frame at the lower levels.
+    std::env::var("RUST_LOG").unwrap_or_else(|_| format!("{level},hyper=info,h2=info,rustls=info"))
+}
+
+/// Starts logging as configured.
+pub fn logs(config: &LoggingConfig) -> anyhow::Result<LogGuard> {
     let settings = LogSettings {
-        // Libraries tell of every frame at the lower levels.
-        level: std::env::var("RUST_LOG").unwrap_or_else(|_| format!("{level},hyper=info,h2=info,rustls=info")),
+        level: log_level(config),
         format: match config.format {
             LogFormat::Json => pocket_observability::LogFormat::Json,
             LogFormat::Text => pocket_observability::LogFormat::Text,
@@ -203,55 +206,4 @@ async fn store(config: &RedisConfig, metrics: RedisMetrics) -> anyhow::Result<St
         Err(error) => return Err(error).context("Redis refuses us: look at the user and password in redis.url"),
     }
     Ok(store)
-}
-
-/// The operators' keys, and what could not be read.
-pub async fn read_keys(config: &KeysConfig) -> anyhow::Result<Loaded> {
-    let sources = Sources {
-        keys_file: config.keys_file.clone(),
-        keys_dir: config.keys_dir.clone(),
-        keyring: config.keyring.as_ref().map(keyring).transpose()?,
-    };
-    Ok(tokio::task::spawn_blocking(move || KeySet::load(&sources)).await?)
-}
-
-/// The operators' keys; files that cannot be read are an error when nothing could be.
-async fn load_keys(config: &KeysConfig) -> anyhow::Result<KeySet> {
-    let loaded = read_keys(config).await?;
-    for error in &loaded.errors {
-        tracing::error!(%error, "a key is not loaded");
-    }
-    if loaded.keys.is_empty() {
-        let reasons: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-        bail!("no operator key could be loaded\n  {}", reasons.join("\n  "));
-    }
-    for supplier in loaded.keys.addresses() {
-        tracing::info!(%supplier, "operator key loaded");
-    }
-    Ok(loaded.keys)
-}
-
-fn keyring(config: &pocket_config::KeyringConfig) -> anyhow::Result<KeyringSource> {
-    let backend = match config.backend {
-        KeyringBackend::Test => pocket_keys::KeyringBackend::Test,
-        KeyringBackend::File => pocket_keys::KeyringBackend::File,
-        KeyringBackend::Os | KeyringBackend::Memory => {
-            bail!("keys.keyring.backend: os and memory are not supported; use file or test, or keys.keys_file")
-        }
-    };
-    let folder = match &config.dir {
-        Some(folder) => folder.clone(),
-        None => PathBuf::from(std::env::var("HOME").context("keys.keyring.dir: set it, or set HOME")?)
-            .join(format!(".{}", config.app_name)),
-    };
-    let password = std::env::var(KEYRING_PASSWORD).ok().map(Into::into);
-    if password.is_none() && config.backend == KeyringBackend::File {
-        bail!("keys.keyring: the backend file has a password; give it in the environment variable {KEYRING_PASSWORD}");
-    }
-    Ok(KeyringSource {
-        backend,
-        folder,
-        password,
-        names: config.key_names.clone(),
-    })
 }

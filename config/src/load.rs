@@ -15,7 +15,7 @@ use crate::relayer::RelayerConfig;
 use crate::schema::schema;
 
 /// A whole file.
-trait Document: Section {
+pub(crate) trait Document: Section {
     /// What the variables that stand for its keys start with.
     const PREFIX: &str;
 

@@ -195,6 +195,9 @@ pub struct KeyringConfig {
     pub app_name: String,
     /// `key_names`: the keys to load; empty for all.
     pub key_names: Vec<String>,
+    /// `password_file`: a file with the password of the backends that have one; `None` for the environment's
+    /// `KEYRING_PASSWORD`, or for asking on the terminal. Ours alone.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Section for KeyringConfig {
@@ -204,6 +207,7 @@ impl Section for KeyringConfig {
             dir: fields.optional::<Path>("dir"),
             app_name: fields.or::<Text>("app_name", "pocket".to_owned()),
             key_names: fields.or::<List<Text>>("key_names", Vec::new()),
+            password_file: fields.optional::<Path>("password_file"),
         }
     }
 }

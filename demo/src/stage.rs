@@ -115,7 +115,7 @@ impl Stage {
             chain: chain.clone(),
             feed: feed.clone(),
             store: store.clone(),
-            keys: world.suppliers.clone(),
+            keys: world.suppliers.clone().into(),
             tx: TxSender::with_metrics(chain.clone(), world.suppliers.clone(), TxConfig::default(), tx),
             metrics: pocket_miner::Metrics::register(&metrics)?,
         };
@@ -123,7 +123,7 @@ impl Stage {
             chain: chain.clone(),
             feed: feed.clone(),
             store: store.clone(),
-            keys: world.suppliers.clone(),
+            keys: world.suppliers.clone().into(),
             registry: metrics.clone(),
             publisher: PublisherConfig::default(),
         };

@@ -11,11 +11,35 @@ use crate::SigningKeyError;
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {fault}", path.display())]
 pub struct LoadError {
+    /// The kind of source.
+    pub provider: KeyProvider,
     /// The file, or the folder where no file could be named.
     pub path: PathBuf,
     /// What is wrong with it.
     #[source]
     pub fault: KeyFault,
+}
+
+/// The kinds of sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyProvider {
+    /// A file with a list of keys.
+    KeysFile,
+    /// A folder with a file for each key.
+    KeysDirectory,
+    /// A keyring of the Cosmos SDK.
+    Keyring,
+}
+
+impl KeyProvider {
+    /// The word that metrics have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeysFile => "supplier_keys_file",
+            Self::KeysDirectory => "file",
+            Self::Keyring => "keyring",
+        }
+    }
 }
 
 /// What is wrong with a source of keys, by what its owner can do.
@@ -66,10 +90,20 @@ pub enum KeyFault {
     /// A Ledger, multisig or public-key-only record: the private key is elsewhere.
     #[error("holds no private key: it is a record of a {0} key")]
     NoPrivateKey(&'static str),
+    /// The desktop's key store cannot be asked.
+    #[error("the key store of the desktop (Secret Service) cannot be asked: {0}")]
+    NoSecretService(String),
     /// Encrypted or encoded in a way that this program does not read.
     #[error("uses {0}, which is not supported")]
     Unsupported(String),
     /// Cut short or changed since it was written; restore it from a backup.
     #[error("is damaged: {0}")]
     Damaged(&'static str),
+}
+
+impl KeyFault {
+    /// Whether it is a sound record of something that suppliers do not sign with.
+    pub(crate) fn is_of_another_kind(&self) -> bool {
+        matches!(self, Self::Algorithm(_) | Self::NoPrivateKey(_))
+    }
 }

@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pocket_protocol::SupplierAddress;
+use zeroize::Zeroize as _;
 
-use crate::{KeyringSource, LoadError, SigningKey, keyring, keys_directory, keys_file};
+use crate::{KeyProvider, KeyringSource, LoadError, SigningKey, keyring, keys_directory, keys_file};
+
+/// More than reading keys takes of the stack, and far less than any thread has.
+const STACK_BYTES: usize = 256 << 10;
 
 /// The keys that are present, by address: these suppliers are operated (spec `chain.md` §8).
 ///
 /// A snapshot: it never changes, and a clone shares it. Loading again makes a new one.
 #[derive(Clone, Default)]
-pub struct KeySet(Arc<BTreeMap<SupplierAddress, Arc<SigningKey>>>);
+pub struct KeySet(pub(crate) Arc<BTreeMap<SupplierAddress, Arc<SigningKey>>>);
 
 /// Where keys are looked for; the sources add up.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +30,22 @@ pub struct Sources {
     pub keyring: Option<KeyringSource>,
 }
 
+/// What is different between two sets of keys, by address, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyChanges {
+    /// Held only by the new one.
+    pub added: Vec<SupplierAddress>,
+    /// Held only by the old one.
+    pub removed: Vec<SupplierAddress>,
+}
+
+impl KeyChanges {
+    /// Whether both hold the same keys.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
 /// What the sources gave.
 #[derive(Debug, Default)]
 pub struct Loaded {
@@ -34,34 +54,47 @@ pub struct Loaded {
     /// Every file that could not be, or not fully. Whether to go on without it, or with the keys of
     /// an earlier load, is the caller's choice.
     pub errors: Vec<LoadError>,
+    /// Entries of a keyring that are sound, but nothing that a supplier signs with: multisig, Ledger, public keys alone,
+    /// other algorithms.
+    pub skipped: Vec<LoadError>,
 }
 
 impl KeySet {
     /// Reads every source. A source that fails takes nothing from the others. The same key from two
     /// sources counts once. Blocks on files; a keyring costs milliseconds per key.
     pub fn load(sources: &Sources) -> Loaded {
-        let (mut keys, mut errors) = (Vec::new(), Vec::new());
+        let loaded = Self::read(sources);
+        wipe_stack();
+        loaded
+    }
+
+    #[inline(never)]
+    fn read(sources: &Sources) -> Loaded {
+        let (mut keys, mut errors, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(path) = &sources.keys_file {
             let (found, faults) = keys_file::load(path);
             keys.extend(found);
             errors.extend(faults.into_iter().map(|fault| LoadError {
+                provider: KeyProvider::KeysFile,
                 path: path.clone(),
                 fault,
             }));
         }
-        for (found, faults) in [
-            sources.keys_dir.as_deref().map(keys_directory::load),
-            sources.keyring.as_ref().map(keyring::load),
-        ]
-        .into_iter()
-        .flatten()
-        {
+        if let Some(folder) = &sources.keys_dir {
+            let (found, faults) = keys_directory::load(folder);
             keys.extend(found);
             errors.extend(faults);
+        }
+        if let Some(source) = &sources.keyring {
+            let found = keyring::load(source);
+            keys.extend(found.keys);
+            errors.extend(found.errors);
+            skipped.extend(found.skipped);
         }
         Loaded {
             keys: keys.into_iter().collect(),
             errors,
+            skipped,
         }
     }
 
@@ -90,6 +123,26 @@ impl KeySet {
         self.0.iter()
     }
 
+    /// What is different in `new`.
+    pub fn changes_to(&self, new: &Self) -> KeyChanges {
+        let only_in = |one: &Self, other: &Self| {
+            let missing = one.addresses().filter(|address| other.get(address).is_none());
+            missing.cloned().collect()
+        };
+        KeyChanges {
+            added: only_in(new, self),
+            removed: only_in(self, new),
+        }
+    }
+
+    /// These keys and `more`.
+    #[must_use]
+    pub fn with(&self, more: impl IntoIterator<Item = Arc<SigningKey>>) -> Self {
+        let mut keys = BTreeMap::clone(&self.0);
+        keys.extend(more.into_iter().map(|key| (key.address().clone(), key)));
+        Self(Arc::new(keys))
+    }
+
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -99,6 +152,15 @@ impl KeySet {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Writes over what those who were called before have left on the stack: keys pass through it in pieces that no drop
+/// can wipe, wherever a value is moved.
+#[inline(never)]
+fn wipe_stack() {
+    let mut left = [0u8; STACK_BYTES];
+    left.zeroize();
+    std::hint::black_box(&left);
 }
 
 impl FromIterator<SigningKey> for KeySet {
@@ -134,6 +196,7 @@ mod tests {
             keyring: Some(KeyringSource {
                 backend: KeyringBackend::Test,
                 folder: concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/keyring").into(),
+                service: "pocket".to_owned(),
                 password: None,
                 names: Vec::new(),
             }),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::secret_text::SecretText;
-use crate::{KeyFault, LoadError, SigningKey, yaml};
+use crate::{KeyFault, KeyProvider, LoadError, SigningKey, yaml};
 
 #[derive(Deserialize)]
 struct KeyFile {
@@ -21,6 +21,7 @@ pub(crate) fn load(folder: &Path) -> (Vec<SigningKey>, Vec<LoadError>) {
     let (mut keys, mut errors) = (Vec::new(), Vec::new());
     let paths = files(folder).unwrap_or_else(|error| {
         errors.push(LoadError {
+            provider: KeyProvider::KeysDirectory,
             path: folder.to_owned(),
             fault: error.into(),
         });
@@ -29,7 +30,11 @@ pub(crate) fn load(folder: &Path) -> (Vec<SigningKey>, Vec<LoadError>) {
     for path in paths {
         match yaml::read(&path).and_then(|file| read(&file)) {
             Ok(key) => keys.push(key),
-            Err(fault) => errors.push(LoadError { path, fault }),
+            Err(fault) => errors.push(LoadError {
+                provider: KeyProvider::KeysDirectory,
+                path,
+                fault,
+            }),
         }
     }
     (keys, errors)

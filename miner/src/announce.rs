@@ -2,9 +2,10 @@
 //! and keep the shared parameters of their start until the leader tells others.
 
 use pocket_protocol::Height;
-use pocket_store::{BlockEvent, Lease, LeaseKind, StoreError};
+use pocket_store::{BlockEvent, Lease, LeaseKind, ServiceFactors, StoreError};
 use prost::Message as _;
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -25,8 +26,17 @@ enum AnnounceError {
 
 /// While this miner leads the fleet, tells each newest block (spec `chain.md` §5), until `cancel`. Nothing that is ours
 /// depends on it.
-pub(crate) async fn run(settings: Settings, deps: Deps, board: Board, cancel: CancellationToken) {
+pub(crate) async fn run(
+    settings: Settings,
+    deps: Deps,
+    factors: watch::Receiver<ServiceFactors>,
+    board: Board,
+    cancel: CancellationToken,
+) {
+    let told = factors.borrow().clone();
     let mut announcer = Announcer {
+        told,
+        factors,
         settings,
         deps,
         board,
@@ -40,6 +50,10 @@ pub(crate) async fn run(settings: Settings, deps: Deps, board: Board, cancel: Ca
 struct Announcer {
     settings: Settings,
     deps: Deps,
+    /// As the configuration has them now.
+    factors: watch::Receiver<ServiceFactors>,
+    /// As they were told last.
+    told: ServiceFactors,
     board: Board,
     /// Held while this miner leads.
     lease: Option<Lease>,
@@ -60,6 +74,7 @@ impl Announcer {
                     self.board.leads(self.lease.is_some());
                     outcome
                 }
+                Ok(()) = self.factors.changed() => self.tell_factors(true).await,
                 changed = blocks.changed() => {
                     if changed.is_err() {
                         return;
@@ -92,14 +107,18 @@ impl Announcer {
     }
 
     /// Relayers limit applications by what the leader's configuration says.
-    async fn tell_factors(&self, anew: bool) -> Result<(), AnnounceError> {
+    async fn tell_factors(&mut self, anew: bool) -> Result<(), AnnounceError> {
         if self.lease.is_none() {
             return Ok(());
         }
-        let (factors, ttl) = (&self.settings.service_factors, self.settings.service_factors_ttl);
+        let (store, ttl) = (&self.deps.store, self.settings.service_factors_ttl);
+        let factors = self.factors.borrow_and_update().clone();
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
-        let told = self.deps.store.write_service_factors(factors, ttl, now, anew);
-        Ok(told.await?)
+        store.write_service_factors(&factors, ttl, now, anew).await?;
+        // Relayers would go by what is no longer configured until it expires.
+        store.remove_service_factors(gone(&self.told, &factors)).await?;
+        self.told = factors;
+        Ok(())
     }
 
     async fn announce(&mut self) -> Result<(), AnnounceError> {
@@ -144,5 +163,29 @@ impl Announcer {
         {
             tracing::debug!(%error, "the leader's lease runs out by itself");
         }
+    }
+}
+
+/// The services, and (`None`) the default, that have a factor in `old` alone.
+fn gone<'f>(old: &'f ServiceFactors, new: &'f ServiceFactors) -> impl Iterator<Item = Option<&'f str>> {
+    let default = (old.default.is_some() && new.default.is_none()).then_some(None);
+    let services = old.by_service.keys().filter(|id| !new.by_service.contains_key(*id));
+    default.into_iter().chain(services.map(|id| Some(id.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_that_are_no_longer_configured_are_taken_back() {
+        let factors = |default, services: &[&str]| ServiceFactors {
+            default,
+            by_service: services.iter().map(|id| ((*id).to_owned(), 0.5)).collect(),
+        };
+        let (old, new) = (factors(Some(0.1), &["a", "b"]), factors(None, &["b", "c"]));
+        assert_eq!(gone(&old, &new).collect::<Vec<_>>(), [None, Some("a")]);
+        assert_eq!(gone(&new, &old).collect::<Vec<_>>(), [Some("c")]);
+        assert_eq!(gone(&old, &old).count(), 0);
     }
 }

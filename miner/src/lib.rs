@@ -9,6 +9,7 @@
 mod announce;
 pub mod audit;
 mod claim;
+mod control;
 mod draining;
 mod error;
 mod inherited;
@@ -23,6 +24,7 @@ mod reader;
 mod registry;
 mod rehearsal;
 mod repair;
+mod retiring;
 mod seal;
 mod session;
 mod settlement;
@@ -37,7 +39,7 @@ mod worth;
 use std::time::Duration;
 
 use pocket_config::MinerConfig;
-use pocket_keys::KeySet;
+use pocket_keys::LiveKeys;
 use pocket_query::{BlockFeed, ChainClient};
 use pocket_store::{ServiceFactors, Store};
 use pocket_tx::TxSender;
@@ -45,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
+pub use control::MinerControl;
 use status::{Board, Observer};
 
 pub use memory::TreeMemory;
@@ -62,8 +65,8 @@ pub struct Deps {
     pub feed: BlockFeed,
     /// Redis.
     pub store: Store,
-    /// Keys of the suppliers that may be worked here.
-    pub keys: KeySet,
+    /// Keys of the suppliers that may be worked here, as they are now.
+    pub keys: LiveKeys,
     /// The chain, to write to.
     pub tx: TxSender,
     /// What is counted.
@@ -134,14 +137,7 @@ impl Settings {
             tree_memory: TreeMemory::new(TREES_HOLD, TREE_HOLDS),
             claims_a_transaction: batches(config.transaction.disable_claim_batching, 50),
             proofs_a_transaction: batches(config.transaction.disable_proof_batching, 20),
-            service_factors: ServiceFactors {
-                default: config.default_service_factor,
-                by_service: config
-                    .service_factors
-                    .iter()
-                    .map(|(service, factor)| (service.as_str().to_owned(), *factor))
-                    .collect(),
-            },
+            service_factors: service_factors(config),
             service_factors_ttl: config.cache_ttl,
             refused: Refused::default(),
             watch: WatchSettings::of(config),
@@ -153,32 +149,52 @@ impl Settings {
     }
 }
 
+/// The part of an application's stake that a session may use, as a configuration says.
+pub fn service_factors(config: &MinerConfig) -> ServiceFactors {
+    let by_service = config.service_factors.iter();
+    ServiceFactors {
+        default: config.default_service_factor,
+        by_service: by_service
+            .map(|(service, factor)| (service.as_str().to_owned(), *factor))
+            .collect(),
+    }
+}
+
 /// A miner at work. Dropped, it stops where it stands, as a killed process does: its leases expire, and
 /// whoever takes them goes on from Redis.
 #[derive(Debug)]
 pub struct Miner {
     status: StatusHandle,
     task: AbortOnDropHandle<()>,
+    control: MinerControl,
 }
 
 impl Miner {
     /// Starts working, until `cancel`. Redis and the chain may be away: it waits for them.
     pub fn start(settings: Settings, deps: Deps, cancel: CancellationToken) -> Self {
+        let control = MinerControl::new(&settings, &deps);
+        let (factors, keys) = control.subscribe();
         let board = Board::default();
         let observer = Observer::new(&settings, &deps, board.clone(), cancel.clone());
         let status = observer.handle();
         let work = async move {
-            let announcing = announce::run(settings.clone(), deps.clone(), board.clone(), cancel.clone());
+            let announcing = announce::run(settings.clone(), deps.clone(), factors, board.clone(), cancel.clone());
             let watching = watch::run(settings.watch.clone(), deps.clone(), cancel.clone());
             let observed = deps.clone();
             let observing = observer.run(&observed, cancel.clone());
-            let owning = ownership::run(settings, deps, board, cancel);
+            let owning = ownership::run(settings, deps, keys, board, cancel);
             tokio::join!(announcing, watching, observing, owning);
         };
         Self {
             status,
+            control,
             task: AbortOnDropHandle::new(tokio::spawn(work.instrument(tracing::trace_span!("miner")))),
         }
+    }
+
+    /// What it can be told while it works.
+    pub fn control(&self) -> MinerControl {
+        self.control.clone()
     }
 
     /// What it tells of itself.

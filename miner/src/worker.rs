@@ -7,7 +7,7 @@ use std::time::Duration;
 use pocket_protocol::{Height, SessionId, SupplierAddress, Windows};
 use pocket_query::QueryError;
 use pocket_store::{Lease, SessionState};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,8 @@ pub(crate) struct Worker {
     pub outages: Outages,
     rehearsal: Arc<Rehearsal>,
     registry_at: Option<Instant>,
+    /// The height at which the supplier's key was taken away.
+    pub retire: watch::Receiver<Option<Height>>,
     pub told_at: Option<std::time::Instant>,
 }
 
@@ -56,6 +58,7 @@ impl Worker {
         board: Board,
         supplier: SupplierAddress,
         lease: Lease,
+        retire: watch::Receiver<Option<Height>>,
         cancel: CancellationToken,
     ) -> Self {
         Self {
@@ -71,15 +74,19 @@ impl Worker {
             jobs: JoinSet::new(),
             outages: Outages::default(),
             registry_at: None,
+            retire,
             told_at: None,
         }
     }
 
     /// Works until the cancellation or until the lease is lost. Whatever is in memory only, Redis and
-    /// the chain have too: to stop at any moment loses nothing.
-    pub async fn run(mut self) {
-        match self.work().await {
-            Ok(()) | Err(WorkError::Stopped) => {}
+    /// the chain have too: to stop at any moment loses nothing. `true` if the supplier has no key any more and needs
+    /// none.
+    pub async fn run(mut self) -> bool {
+        let worked = self.work().await;
+        let is_retired = matches!(worked, Ok(true));
+        match worked {
+            Ok(_) | Err(WorkError::Stopped) => {}
             Err(WorkError::Fenced) => {
                 self.deps.metrics.lease_lost(&self.supplier);
                 tracing::warn!(supplier = %self.supplier, "another miner has this supplier now");
@@ -90,9 +97,10 @@ impl Worker {
         }
         self.jobs.shutdown().await;
         self.deps.metrics.sessions.gone(&self.supplier);
+        is_retired
     }
 
-    async fn work(&mut self) -> Result<(), WorkError> {
+    async fn work(&mut self) -> Result<bool, WorkError> {
         self.load().await?;
         let (entries, mut batches) = mpsc::channel(READ_AHEAD);
         let mut reader = JoinSet::new();
@@ -115,7 +123,7 @@ impl Worker {
         let cancel = self.cancel.clone();
         loop {
             tokio::select! {
-                () = cancel.cancelled() => return Ok(()),
+                () = cancel.cancelled() => return Ok(false),
                 Some(found) = self.jobs.join_next() => {
                     let mut found = Some(found);
                     // Of many that end together all are heard before it is looked what is next.
@@ -129,13 +137,16 @@ impl Worker {
                 }
                 changed = blocks.changed() => {
                     if changed.is_err() {
-                        return Ok(());
+                        return Ok(false);
                     }
                     let height = blocks.borrow_and_update().height;
                     self.deps.metrics.height(height);
                     self.deps.metrics.sessions.lag(&self.supplier, height - std::mem::replace(&mut last, height));
                     self.sessions.values_mut().for_each(|session| session.again_at = None);
                     self.at_height(height).await?;
+                    if self.is_retired(height).await? {
+                        return Ok(true);
+                    }
                     self.refresh_registry(height).await?;
                 }
                 batch = batches.recv() => self.take_in(batch.ok_or(WorkError::Panicked)?).await?,

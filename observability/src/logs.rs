@@ -2,7 +2,8 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+
+use crate::log_control::{self, LogControl};
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,14 +80,22 @@ pub enum LogError {
 
 /// Writes what is still queued when dropped; keep it until the end of `main`.
 #[derive(Debug)]
-pub struct LogGuard(#[allow(dead_code, reason = "held for its Drop")] WorkerGuard);
+pub struct LogGuard {
+    #[allow(dead_code, reason = "held for its Drop")]
+    worker: WorkerGuard,
+    control: LogControl,
+}
+
+impl LogGuard {
+    /// Sets the level while the program runs.
+    pub fn control(&self) -> LogControl {
+        self.control.clone()
+    }
+}
 
 /// Starts logging, through a queue with a thread of its own.
 pub fn start_logs(settings: &LogSettings) -> Result<LogGuard, LogError> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|error| LogError::Level {
-        level: settings.level.clone(),
-        reason: error.to_string(),
-    })?;
+    let filter = log_control::filter(&settings.level)?;
     let queue = NonBlockingBuilder::default()
         .lossy(!settings.lossless)
         .buffered_lines_limit(settings.queue);
@@ -105,12 +114,27 @@ pub fn start_logs(settings: &LogSettings) -> Result<LogGuard, LogError> {
         }
     };
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let started = match settings.format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Text => lines.with_ansi(terminal).try_init(),
+    // A reloadable filter takes a read lock for each line that is written, none for one that is not.
+    let (started, control) = match settings.format {
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let control = LogControl::new(&settings.level, move |filter| {
+                handle.reload(filter).map_err(|error| error.to_string())
+            });
+            (lines.try_init(), control)
+        }
+        LogFormat::Text => {
+            let lines = lines.with_ansi(terminal).with_filter_reloading();
+            let handle = lines.reload_handle();
+            let control = LogControl::new(&settings.level, move |filter| {
+                handle.reload(filter).map_err(|error| error.to_string())
+            });
+            (lines.try_init(), control)
+        }
     };
     started.map_err(|_| LogError::Started)?;
-    Ok(LogGuard(guard))
+    Ok(LogGuard { worker: guard, control })
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub(crate) struct Load {
     now: AtomicUsize,
-    limit: usize,
+    /// May change while relays are worked on.
+    limit: AtomicUsize,
     /// What this one is a part of.
     whole: Option<Arc<Load>>,
 }
@@ -17,7 +18,7 @@ impl Load {
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             now: AtomicUsize::new(0),
-            limit,
+            limit: AtomicUsize::new(limit),
             whole: None,
         })
     }
@@ -26,24 +27,29 @@ impl Load {
     pub fn part(self: &Arc<Self>, limit: usize) -> Arc<Self> {
         Arc::new(Self {
             now: AtomicUsize::new(0),
-            limit,
+            limit: AtomicUsize::new(limit),
             whole: Some(self.clone()),
         })
+    }
+
+    /// Another limit. Relays that are beyond it stay.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Relays that are worked on.
     pub fn now(&self) -> usize {
         // Who is about to be refused counts for a moment.
-        self.now.load(Ordering::Relaxed).min(self.limit)
+        self.now.load(Ordering::Relaxed).min(self.limit())
     }
 
     /// Most that are.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
     }
 
     pub fn is_full(&self) -> bool {
-        self.now.load(Ordering::Relaxed) >= self.limit
+        self.now.load(Ordering::Relaxed) >= self.limit.load(Ordering::Relaxed)
     }
 
     /// A place for one relay, here and in the whole; `None` when one of them is full. Two atomic operations a relay.
@@ -62,7 +68,7 @@ impl Load {
 
     fn step_in(&self) -> bool {
         let before = self.now.fetch_add(1, Ordering::Relaxed);
-        if before >= self.limit {
+        if before >= self.limit.load(Ordering::Relaxed) {
             self.now.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
@@ -87,6 +93,20 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lower_limit_waits_for_relays_that_are_there() {
+        let load = Load::new(2);
+        let (first, second) = (load.enter(), load.enter());
+        load.set_limit(1);
+        drop(first);
+        assert!(load.enter().is_none());
+        drop(second);
+        let third = load.enter();
+        assert!(third.is_some() && load.enter().is_none());
+        load.set_limit(2);
+        assert!(load.enter().is_some());
+    }
 
     #[test]
     fn one_service_cannot_take_what_another_has_and_both_not_more_than_the_whole() {

@@ -8,11 +8,12 @@
 //! request's metadata; its envelope's method, URL and headers, which become the backend's; that request's path and
 //! header table; the answer's envelope; the response's three header texts, hash, signature and bytes; the mined relay
 //! and its message for Redis. It asks neither chain nor Redis, and takes no lock but the drain's, the publisher's and
-//! those of the caches; its charge and its place among the relays that are worked on are atomic operations.
+//! those of the caches; services, keys and limits, which a reload replaces, are atomic pointers; its charge and its place among the relays that are worked on are atomic operations.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use pocket_config::ValidationMode;
@@ -28,6 +29,7 @@ use crate::envelope;
 use crate::headers::Parties;
 use crate::metrics::{Metrics, RelayMetrics, UNKNOWN, observe};
 use crate::outbox::{Outbox, PublishSlot};
+use crate::port_limits::PortLimits;
 use crate::received::{Carrier, ReceivedRelay, Reception};
 use crate::refusal::{Invalid, Refusal, Unavailable};
 use crate::relay_log::Noted;
@@ -46,6 +48,8 @@ pub(crate) struct Pipeline {
     pub verifier: Verifier,
     pub simulation: Option<Simulation>,
     pub outbox: Outbox,
+    /// Replaced when the configuration is read again.
+    pub limits: ArcSwap<PortLimits>,
     pub feed: BlockFeed,
     pub metrics: Metrics,
     /// Optimistic relays between their answer and their verification, and streams.
@@ -319,7 +323,7 @@ impl Pipeline {
     /// Whether a relay would be refused whatever it is. Asked before its body is read: there is no cheaper way to say
     /// no.
     pub fn is_full(&self) -> bool {
-        self.reception.services.load.is_full()
+        self.reception.services().load.is_full()
     }
 
     pub fn height(&self) -> Height {

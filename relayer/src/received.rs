@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use http::HeaderMap;
 use pocket_config::{RpcType, ValidationMode};
-use pocket_keys::{KeySet, SigningKey};
+use pocket_keys::{LiveKeys, SigningKey};
 use pocket_proto::pocket::service::RelayRequest;
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_proto::sdk::types::PokthttpRequest;
@@ -124,14 +125,20 @@ pub(crate) struct Unreceived {
 
 /// What stands at the door.
 pub(crate) struct Reception {
-    pub services: Services,
-    pub keys: KeySet,
+    /// Replaced when the configuration is read again. A relay keeps the service that it was received for.
+    pub current: ArcSwap<Services>,
+    pub keys: LiveKeys,
     pub gate: SupplierGate,
     pub drain: Arc<Drain>,
     pub metrics: Metrics,
 }
 
 impl Reception {
+    /// The services that are served now. Not to be held over an await.
+    pub fn services(&self) -> Guard<Arc<Services>> {
+        self.current.load()
+    }
+
     /// Decodes and routes one relay with an HTTP envelope.
     pub async fn receive(
         &self,
@@ -196,10 +203,8 @@ impl Reception {
         if self.keys.is_empty() {
             return Err(Refusal::NotConfigured);
         }
-        let service = self.services.get(&header.service_id);
-        let service = service
-            .ok_or_else(|| Refusal::UnknownService(header.service_id.clone()))?
-            .clone();
+        let service = self.services().get(&header.service_id).cloned();
+        let service = service.ok_or_else(|| Refusal::UnknownService(header.service_id.clone()))?;
         place.service = Some(service.clone());
         let kind = carrier.kind(&service, inner);
         place.kind = kind.map_or(UNKNOWN, RpcType::as_str);

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use pocket_config::RelayerConfig;
-use pocket_keys::KeySet;
+use pocket_keys::LiveKeys;
 use pocket_metrics::Registry;
 use pocket_query::{BlockFeed, ChainClient};
 use pocket_store::{PublisherConfig, RelayPublisher, Store, Watermark};
@@ -19,8 +20,10 @@ use crate::meter::{self, Ledger, Meter};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pipeline::Pipeline;
+use crate::port_limits::PortLimits;
 use crate::received::Reception;
 use crate::relay_log::{LogMetrics, RelayLog, Replay, Travelling};
+use crate::renewal::{RelayerControl, Renewal};
 use crate::server::Server;
 use crate::service::{ServiceError, Services};
 use crate::simulation::{Simulation, SimulationError};
@@ -49,8 +52,8 @@ pub struct Deps {
     pub feed: BlockFeed,
     /// Redis.
     pub store: Store,
-    /// Keys of the suppliers' operators.
-    pub keys: KeySet,
+    /// Keys of the suppliers' operators, as they are now.
+    pub keys: LiveKeys,
     /// Where metrics are registered.
     pub registry: Registry,
     /// Bounds of the queue to Redis.
@@ -99,12 +102,18 @@ pub struct RunningRelayer {
     cancel: CancellationToken,
     status: StatusHandle,
     task: JoinHandle<()>,
+    control: RelayerControl,
 }
 
 impl RunningRelayer {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What it can be told while it serves.
+    pub fn control(&self) -> RelayerControl {
+        self.control.clone()
     }
 
     /// What it tells of itself, for as long as it works.
@@ -134,7 +143,8 @@ impl Relayer {
         cancel: CancellationToken,
     ) -> Result<RunningRelayer, RelayerError> {
         let metrics = Metrics::register(&deps.registry)?;
-        let services = Services::new(config, &metrics)?;
+        let services = Services::new(None, config, &metrics)?;
+        services.begin(None);
         let simulation = Simulation::new(&config.simulation, deps.store.clone(), metrics.simulation.clone())?;
         let meter = Meter::new(config, deps.chain.clone(), deps.store.clone(), metrics.meter.clone());
         let (meter, ledger) = meter.unzip();
@@ -174,13 +184,14 @@ impl Relayer {
         let give_up = CancellationToken::new();
         let pipeline = Arc::new(Pipeline {
             reception: Reception {
-                services,
+                current: ArcSwap::from_pointee(services),
                 keys: deps.keys,
                 gate,
                 drain: drain.clone(),
                 metrics: metrics.clone(),
             },
             outbox: Outbox::new(publisher.clone(), log.clone()),
+            limits: ArcSwap::from_pointee(PortLimits::of(config)),
             verifier: Verifier::new(deps.chain.clone(), meter.clone(), metrics.clone()),
             simulation,
             feed: deps.feed.clone(),
@@ -197,7 +208,9 @@ impl Relayer {
             metrics,
             counts_for: log.as_ref().map_or(Watermark::TTL, |log| log.patience()),
         };
-        let server = Server::new(pipeline.clone(), config, tls.clone());
+        let meter_and_tls = (meter.clone(), tls.clone());
+        let (control, renewal) = Renewal::new(config, pipeline.clone(), meter_and_tls);
+        let server = Server::new(pipeline.clone(), tls.clone());
         let observer = Observer::new(
             pipeline.clone(),
             server.clone(),
@@ -209,6 +222,7 @@ impl Relayer {
         let status = observer.handle(cancel.clone());
         let run = Run {
             server,
+            renewal,
             observer,
             pipeline,
             listener,
@@ -229,6 +243,7 @@ impl Relayer {
             cancel,
             status,
             task,
+            control,
         })
     }
 }
@@ -236,6 +251,7 @@ impl Relayer {
 /// The owner of all tasks.
 struct Run {
     server: Arc<Server>,
+    renewal: Renewal,
     observer: Arc<Observer>,
     pipeline: Arc<Pipeline>,
     listener: TcpListener,
@@ -254,6 +270,7 @@ impl Run {
     async fn until_ended(self) {
         let Self {
             server,
+            renewal,
             observer,
             pipeline,
             listener,
@@ -280,7 +297,7 @@ impl Run {
             let cancel = cancel.clone();
             helpers.spawn(async move { tls.follow_files(cancel).await });
         }
-        pipeline.reception.services.watch(&mut helpers, &cancel);
+        helpers.spawn(renewal.run(cancel.clone()));
         helpers.spawn(build_tables(pipeline.verifier.rings().clone(), cancel.clone()));
         let end_log = CancellationToken::new();
         let mut logging = JoinSet::new();

@@ -14,14 +14,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use pocket_config::{InboundConfig, RelayerConfig, ResponseCompressionConfig};
+use pocket_config::{InboundConfig, ResponseCompressionConfig};
 use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::body::{self, BodyTime};
+use crate::body;
 use crate::grpc::{self, CallBody, Calls};
 use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
@@ -38,8 +38,6 @@ use crate::{compression, health};
 const STREAMS_PER_CONNECTION: u32 = 250;
 /// Largest head of a request.
 const HEAD_BYTES: usize = 1 << 20;
-/// Beyond the longest time of a backend, for a request's body.
-const BODY_MARGIN: Duration = Duration::from_secs(5);
 /// After a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -49,11 +47,6 @@ type Answer = Response<Either<Full<Bytes>, Either<SignedStream, CallBody>>>;
 /// What one port serves.
 pub(crate) struct Server {
     pipeline: Arc<Pipeline>,
-    inbound: InboundConfig,
-    body_time: BodyTime,
-    /// How long a gateway may take for an answer over HTTP/2.
-    answer_time: Duration,
-    compression: ResponseCompressionConfig,
     over_http1: IntCounter,
     over_http2: IntCounter,
     over_websocket: IntCounter,
@@ -63,25 +56,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub fn new(pipeline: Arc<Pipeline>, config: &RelayerConfig, tls: Option<Arc<TlsPort>>) -> Arc<Self> {
+    pub fn new(pipeline: Arc<Pipeline>, tls: Option<Arc<TlsPort>>) -> Arc<Self> {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (over_http1, over_http2) = (by_protocol("http1"), by_protocol("h2c"));
         let over_websocket = by_protocol("websocket");
-        let body_time = BodyTime {
-            whole: config.longest_request_timeout() + BODY_MARGIN,
-            stall: config.inbound.stall_timeout,
-        };
         Arc::new(Self {
-            calls: Calls::new(pipeline.clone(), body_time),
+            calls: Calls::new(pipeline.clone()),
             pipeline,
-            inbound: config.inbound.clone(),
-            body_time,
-            answer_time: config.longest_request_timeout() + config.inbound.stall_timeout,
-            compression: config.response_compression.clone(),
             over_http1,
             over_http2,
             over_websocket,
-            sockets: Sockets::new(config.web_socket.clone()),
+            sockets: Sockets::default(),
             tls,
         })
     }
@@ -142,10 +127,11 @@ impl Server {
     {
         let open = &self.pipeline.metrics.connections;
         open.inc();
+        let limits = self.pipeline.limits.load_full();
         let InboundConfig {
             idle_timeout,
             stall_timeout,
-        } = self.inbound;
+        } = limits.inbound;
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -177,7 +163,7 @@ impl Server {
         let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = untaken.overdue(self.answer_time) => Err("an answer was not taken".into()),
+            () = untaken.overdue(limits.answer_time) => Err("an answer was not taken".into()),
             () = cancel.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
@@ -206,7 +192,7 @@ impl Server {
 
     async fn route(&self, request: Request<Incoming>) -> Answer {
         let height = self.pipeline.feed.height();
-        if let Some(health) = health::answer(request.uri().path(), &self.pipeline.reception.services, height) {
+        if let Some(health) = health::answer(request.uri().path(), &self.pipeline.reception.services(), height) {
             return health.map(Either::Left);
         }
         if websocket::is_upgrade(&request) {
@@ -230,8 +216,9 @@ impl Server {
             return Refusal::Overloaded.response().map(Either::Left);
         }
         let (head, incoming) = request.into_parts();
-        let limit = self.pipeline.reception.services.body_limit;
-        let served = match body::read(incoming, limit, self.body_time).await {
+        let limit = self.pipeline.reception.services().body_limit;
+        let body_time = self.pipeline.limits.load().body_time;
+        let served = match body::read(incoming, limit, body_time).await {
             Ok(body) => self.pipeline.serve(Carrier::Request(&head.headers), body).await,
             Err(refusal) => {
                 self.pipeline
@@ -255,9 +242,11 @@ impl Server {
     }
 
     async fn success(&self, asked: &HeaderMap, wire: Bytes) -> Response<Full<Bytes>> {
-        let is_compressed = self.compression.enabled
-            && wire.len() as u64 >= self.compression.min_size_bytes
-            && compression::accepts_gzip(asked);
+        let ResponseCompressionConfig {
+            enabled,
+            min_size_bytes,
+        } = self.pipeline.limits.load().compression;
+        let is_compressed = enabled && wire.len() as u64 >= min_size_bytes && compression::accepts_gzip(asked);
         let body = if is_compressed {
             compression::encode(wire).await
         } else {

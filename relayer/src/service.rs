@@ -1,18 +1,16 @@
 //! The services that are served, as a relay needs them: everything looked up and parsed beforehand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use http::HeaderValue;
 use pocket_config::{RelayerConfig, RpcType, ValidationMode};
 use pocket_protocol::ServiceId;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::backend::BackendError;
 use crate::metrics::{Metrics, RelayMetrics};
 use crate::overload::{Load, Place};
-use crate::pool::{self, Backends};
+use crate::pool::{Backends, Common, endpoint_names};
 use crate::refusal::{Refusal, Unavailable};
 use crate::rpc_type;
 
@@ -26,8 +24,9 @@ pub(crate) struct Service {
     /// Largest request, in bytes.
     pub body_limit: usize,
     pub default_type: RpcType,
-    /// Its relays that are worked on.
+    /// Its relays that are worked on, and the configuration's limit.
     load: Arc<Load>,
+    limit: usize,
     /// Types that stand in for others, first choice first.
     fallbacks: Vec<RpcType>,
     routes: [Option<Route>; rpc_type::ALL.len()],
@@ -37,7 +36,7 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub kind: RpcType,
-    pub backends: Backends,
+    pub backends: Arc<Backends>,
     pub metrics: RelayMetrics,
 }
 
@@ -86,8 +85,9 @@ pub(crate) struct Services {
     by_id: HashMap<ServiceId, Arc<Service>>,
     /// Largest request that any service takes, in bytes.
     pub body_limit: usize,
-    /// The relays of all services that are worked on.
+    /// The relays of all services that are worked on, and the configuration's limit.
     pub load: Arc<Load>,
+    limit: usize,
 }
 
 /// A service whose backend cannot be used.
@@ -100,8 +100,9 @@ pub struct ServiceError {
 }
 
 impl Services {
-    /// Prepares every service of the configuration. Backends are not asked whether they are there.
-    pub fn new(config: &RelayerConfig, metrics: &Metrics) -> Result<Self, ServiceError> {
+    /// Prepares every service of the configuration. Backends are not asked whether they are there. What the services of
+    /// `old` have for the same settings is taken over; they go on as they are until [`Self::begin`].
+    pub fn new(old: Option<&Self>, config: &RelayerConfig, metrics: &Metrics) -> Result<Self, ServiceError> {
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         let limits = config
             .services
@@ -109,12 +110,23 @@ impl Services {
             .map(|service| bytes(service.max_body_size_bytes));
         let body_limit = limits.fold(bytes(config.default_max_body_size_bytes), usize::max);
         let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
-        let load = Load::new(count(config.max_relays_in_flight));
+        let limit = count(config.max_relays_in_flight);
+        let load = old.map_or_else(|| Load::new(limit), |old| old.load.clone());
+        let common = Common {
+            transport: &config.http_transport,
+            roots: roots(config),
+            answer_limit: body_limit,
+            series: &metrics.pools,
+        };
         let mut by_id = HashMap::new();
         for (id, service) in &config.services {
+            let before = old.and_then(|old| old.by_id.get(id));
             let mut routes = [const { None }; rpc_type::ALL.len()];
             for (&kind, backend) in &service.backends {
-                let backends = Backends::new(id, kind, backend, service, config, body_limit, &metrics.pools);
+                let known = before
+                    .and_then(|service| service.route(kind))
+                    .map(|route| &route.backends);
+                let backends = Backends::new(known, id, kind, backend, service, &common);
                 let backends = backends.map_err(|source| ServiceError {
                     service: id.clone(),
                     kind: kind.as_str(),
@@ -127,13 +139,15 @@ impl Services {
                     metrics,
                 });
             }
+            let limit = count(service.max_relays_in_flight);
             let service = Service {
                 id: id.clone(),
                 id_header: HeaderValue::from_str(id.as_str()).expect("a service id is letters, digits, `-` and `_`"),
                 mode: service.validation_mode,
                 body_limit: bytes(service.max_body_size_bytes),
                 default_type: service.default_backend,
-                load: load.part(count(service.max_relays_in_flight)),
+                load: before.map_or_else(|| load.part(limit), |before| before.load.clone()),
+                limit,
                 fallbacks: service.fallback_backends.clone(),
                 routes,
             };
@@ -143,26 +157,27 @@ impl Services {
             by_id,
             body_limit,
             load,
+            limit,
         })
     }
 
-    /// Watches all endpoints until `cancel`, in tasks that end with `tasks`.
-    pub fn watch(&self, tasks: &mut JoinSet<()>, cancel: &CancellationToken) {
-        for backends in self
-            .by_id
-            .values()
-            .flat_map(|service| service.routes())
-            .map(|route| &route.backends)
-        {
-            pool::watch_all(backends.pool(), backends.watched(), tasks, cancel);
-            for index in 0..backends.pool().endpoints().len() {
-                let (pool, cancel) = (backends.pool().clone(), cancel.clone());
-                tasks.spawn(async move {
-                    let warming = pool.endpoints()[index].connection.keep_warm();
-                    cancel.run_until_cancelled(warming).await;
-                });
-            }
+    /// Puts the services to use, in place of those that they were made from.
+    pub fn begin(&self, old: Option<&Self>) {
+        self.load.set_limit(self.limit);
+        for service in self.by_id.values() {
+            service.load.set_limit(service.limit);
         }
+        let is_kept =
+            |backends: &Arc<Backends>| old.is_some_and(|old| old.backends().any(|known| Arc::ptr_eq(known, backends)));
+        for backends in self.backends().filter(|backends| !is_kept(backends)) {
+            backends.begin();
+        }
+    }
+
+    /// The backends of all services.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<Backends>> {
+        let routes = self.by_id.values().flat_map(|service| service.routes());
+        routes.map(|route| &route.backends)
     }
 
     /// Every service, in no order.
@@ -174,4 +189,24 @@ impl Services {
     pub fn get(&self, id: &str) -> Option<&Arc<Service>> {
         self.by_id.get(id)
     }
+}
+
+/// What is in the file with root certificates, so that a change of it is a change of the configuration. One that cannot
+/// be read is an error where a connection needs it.
+fn roots(config: &RelayerConfig) -> Option<Arc<[u8]>> {
+    let file = config.http_transport.ca_file.as_ref()?;
+    std::fs::read(file).ok().map(Arc::from)
+}
+
+/// Names of all endpoints, as metrics have them: `service:type`, and the endpoint's.
+pub(crate) fn endpoint_labels(config: &RelayerConfig) -> BTreeSet<(String, String)> {
+    let mut labels = BTreeSet::new();
+    for (id, service) in &config.services {
+        for (kind, backend) in &service.backends {
+            let pool = format!("{id}:{}", kind.as_str());
+            let names = endpoint_names(&backend.endpoints);
+            labels.extend(names.into_iter().map(|name| (pool.clone(), name)));
+        }
+    }
+    labels
 }

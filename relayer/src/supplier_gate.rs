@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pocket_config::RpcType;
-use pocket_keys::KeySet;
+use pocket_keys::LiveKeys;
 use pocket_protocol::ServiceId;
 use pocket_store::{Store, SupplierEntry, SupplierStatus};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ const FOREIGN_LOOKUP: Duration = Duration::from_secs(1);
 /// The registry as last read.
 pub(crate) struct SupplierGate {
     store: Store,
-    keys: KeySet,
+    keys: LiveKeys,
     own: ArcSwap<HashMap<String, Option<SupplierEntry>>>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Admission {
 }
 
 impl SupplierGate {
-    pub fn new(store: Store, keys: KeySet) -> Self {
+    pub fn new(store: Store, keys: LiveKeys) -> Self {
         Self {
             store,
             keys,
@@ -50,7 +50,7 @@ impl SupplierGate {
     pub async fn refresh(&self) {
         let known = self.own.load_full();
         let mut fresh = HashMap::with_capacity(known.len());
-        for supplier in self.keys.addresses() {
+        for supplier in self.keys.current().addresses() {
             let supplier = supplier.as_str();
             match self.store.supplier(supplier).await {
                 Ok(entry) => {

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 /// How long a client may take for the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -39,16 +40,15 @@ pub enum TlsError {
 }
 
 /// The TLS side of the relay port.
-#[derive(Debug)]
 pub(crate) struct TlsPort {
     files: TlsConfig,
     current: ArcSwap<Loaded>,
 }
 
-#[derive(Debug)]
-struct Loaded {
+/// A certificate with its key.
+pub(crate) struct Loaded {
     /// The files' bytes, to tell whether they have changed.
-    pem: [Vec<u8>; 2],
+    pem: [Zeroizing<Vec<u8>>; 2],
     server: Arc<ServerConfig>,
 }
 
@@ -89,12 +89,26 @@ impl TlsPort {
 
     /// Reads the files again; `true` when they have changed. They are a few kilobytes.
     fn look(&self) -> Result<bool, TlsError> {
+        let changed = self.changed()?;
+        let has_changed = changed.is_some();
+        if let Some(changed) = changed {
+            self.take(changed);
+        }
+        Ok(has_changed)
+    }
+
+    /// What the files hold now, if that is not what is in use.
+    pub fn changed(&self) -> Result<Option<Loaded>, TlsError> {
         let pem = read_both(&self.files)?;
         if pem == self.current.load().pem {
-            return Ok(false);
+            return Ok(None);
         }
-        self.current.store(Arc::new(Loaded::of(pem, &self.files)?));
-        Ok(true)
+        Loaded::of(pem, &self.files).map(Some)
+    }
+
+    /// Uses a certificate for connections to come.
+    pub fn take(&self, certificate: Loaded) {
+        self.current.store(Arc::new(certificate));
     }
 }
 
@@ -103,8 +117,12 @@ pub fn check_tls(files: &TlsConfig) -> Result<(), TlsError> {
     TlsPort::load(files).map(drop)
 }
 
-fn read_both(files: &TlsConfig) -> Result<[Vec<u8>; 2], TlsError> {
-    let read = |key, path: &Path| std::fs::read(path).map_err(|error| wrong(key, path, &error));
+fn read_both(files: &TlsConfig) -> Result<[Zeroizing<Vec<u8>>; 2], TlsError> {
+    let read = |key, path: &Path| {
+        std::fs::read(path)
+            .map(Zeroizing::new)
+            .map_err(|error| wrong(key, path, &error))
+    };
     Ok([read("cert_file", &files.cert_file)?, read("key_file", &files.key_file)?])
 }
 
@@ -117,7 +135,7 @@ fn wrong(key: &'static str, path: &Path, reason: &dyn std::fmt::Display) -> TlsE
 }
 
 impl Loaded {
-    fn of(pem: [Vec<u8>; 2], files: &TlsConfig) -> Result<Self, TlsError> {
+    fn of(pem: [Zeroizing<Vec<u8>>; 2], files: &TlsConfig) -> Result<Self, TlsError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem[0]).collect();
         let chain = chain.map_err(|error| wrong("cert_file", &files.cert_file, &error))?;
         if chain.is_empty() {
@@ -175,7 +193,7 @@ mod tests {
         files.key_file = write(other.path()).key_file;
         assert!(matches!(TlsPort::load(&files), Err(TlsError::Pair(_))));
         files.key_file = folder.path().join("nothing.pem");
-        let error = TlsPort::load(&files).unwrap_err().to_string();
+        let error = TlsPort::load(&files).err().unwrap().to_string();
         assert!(
             error.starts_with("tls.key_file: ") && error.contains("nothing.pem"),
             "{error}"

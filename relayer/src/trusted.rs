@@ -62,7 +62,7 @@ impl Pipeline {
     fn as_received(&self, message: &Bytes) -> Option<ReceivedRelay> {
         let message = MinedRelayMessage::decode(message.clone()).ok()?;
         let relay = Relay::decode(message.relay_bytes).ok()?;
-        let service = self.reception.services.get(&message.service_id)?.clone();
+        let service = self.reception.services().get(&message.service_id)?.clone();
         Some(ReceivedRelay {
             request: relay.req?,
             kind: service.default_type,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{NOWHERE, World, WorldConfig, key, watched};
 use pocket_config::RelayerConfig;
-use pocket_keys::KeySet;
+use pocket_keys::LiveKeys;
 use pocket_metrics::Registry;
 use pocket_proto::pocket::ha::MinedRelayMessage;
 use pocket_proto::pocket::service::Relay;
@@ -140,7 +140,7 @@ async fn two_relayers_do_not_share_a_log() {
         chain: world.chain.clone(),
         feed: world.feed.clone(),
         store: world.store.clone(),
-        keys: KeySet::from_iter([key("supplier1")]),
+        keys: LiveKeys::from_iter([key("supplier1")]),
         registry: Registry::new(),
         publisher: PublisherConfig::default(),
     };
@@ -349,7 +349,7 @@ async fn relayer_for_others() {
         chain,
         store: Store::new(StoreConfig::at(config.redis.url.expose())).unwrap(),
         feed: feed.clone(),
-        keys: KeySet::from_iter([key("supplier1")]),
+        keys: LiveKeys::from_iter([key("supplier1")]),
         registry: Registry::new(),
         publisher: PublisherConfig::default(),
     };

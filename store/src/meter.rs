@@ -259,6 +259,19 @@ impl Store {
         Ok(())
     }
 
+    /// Takes factors back, those of services and (`None`) the default: relayers go by the protocol's own limit then.
+    pub async fn remove_service_factors<'s>(
+        &self,
+        services: impl IntoIterator<Item = Option<&'s str>>,
+    ) -> Result<(), StoreError> {
+        for service in services {
+            let mut delete = redis::cmd("DEL");
+            self.query::<()>(delete.arg(self.keys().service_factor(service)))
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Notes a simulated relay for `ttl`; `false` when it was noted before.
     pub async fn note_simulated(&self, signature_hash: &[u8; 32], ttl: Duration) -> Result<bool, StoreError> {
         let set: Option<String> = self

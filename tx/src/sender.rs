@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pocket_keys::{KeySet, SigningKey};
+use pocket_keys::{KeySet, LiveKeys, SigningKey};
 use pocket_protocol::{Height, SupplierAddress, Upokt};
 use pocket_query::{ChainClient, NodeStatus, RetryPolicy};
 use prost_types::{Any, Timestamp};
@@ -45,7 +45,7 @@ pub struct TxSender(Arc<Inner>);
 
 struct Inner {
     chain: ChainClient,
-    keys: KeySet,
+    keys: LiveKeys,
     config: TxConfig,
     accounts: Accounts,
     /// The newest block that has a transaction of ours.
@@ -76,12 +76,17 @@ impl TxSender {
     pub fn with_metrics(chain: ChainClient, keys: KeySet, config: TxConfig, metrics: TxMetrics) -> Self {
         Self(Arc::new(Inner {
             chain,
-            keys,
+            keys: keys.into(),
             config,
             accounts: Accounts::default(),
             included: AtomicI64::new(0),
             metrics,
         }))
+    }
+
+    /// Signs with other keys from now on. A transaction that is under way is signed with the old one.
+    pub fn replace_keys(&self, keys: KeySet) {
+        self.0.keys.replace(keys);
     }
 
     pub(crate) fn chain(&self) -> &ChainClient {

@@ -4,13 +4,13 @@ use pocket_config::KeysConfig;
 use pocket_keys::KeySet;
 
 use super::Finding;
-use crate::parts;
+use crate::keys::KeySource;
 
 const ABOUT: &str = "keys";
 
 /// Loads all keys; those that could be loaded, and what there is to say.
 pub async fn keys(config: &KeysConfig) -> (KeySet, Vec<Finding>) {
-    let loaded = match parts::read_keys(config).await {
+    let loaded = match KeySource::default().load(config).await {
         Ok(loaded) => loaded,
         Err(error) => {
             let remedy = "correct the section keys";
@@ -25,6 +25,11 @@ pub async fn keys(config: &KeysConfig) -> (KeySet, Vec<Finding>) {
         .addresses()
         .map(|address| Finding::ok(ABOUT, address.to_string()))
         .collect();
+    let skipped = loaded
+        .skipped
+        .iter()
+        .map(|entry| Finding::ok(ABOUT, format!("left out: {entry}")));
+    findings.extend(skipped);
     let remedy = "see to it that the file is there, can be read by this user, and holds hexadecimal private keys";
     findings.extend(
         loaded

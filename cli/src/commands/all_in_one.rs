@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::{miner, relayer};
+use crate::reload::{MinerHalf, Place, RelayerHalf, Source};
 use crate::{parts, signals};
 
 /// The miner's name: always the same, so that the leases of a killed process are its own when it is started again. Nobody
@@ -42,29 +43,25 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Mistakes are told before anything is started; where Redis will be is not known yet.
     let configs = Configs::read(&arguments, "redis://127.0.0.1:1")?;
-    let _logs = parts::logs(&configs.relayer.logging)?;
+    let logs = parts::logs(&configs.relayer.config.logging)?;
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
     let redis = KeptRedis::start(&arguments.data_dir.join("redis"))
         .await
         .context("no Redis of our own")?;
-    let configs = Configs::read(&arguments, redis.url())?;
-    let files = (arguments.relayer_config, arguments.miner_config);
-    let outcome = work(configs, files, cancel).await;
+    let mut configs = Configs::read(&arguments, redis.url())?;
+    // One log for both.
+    configs.relayer = configs.relayer.setting_level_of(logs.control());
+    let outcome = work(configs, cancel).await;
     redis.stop().await;
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
 /// Both halves until `cancel`: then the relayer first, so that the miner finds all that was answered.
-async fn work(configs: Configs, files: (PathBuf, PathBuf), cancel: CancellationToken) -> anyhow::Result<()> {
+async fn work(configs: Configs, cancel: CancellationToken) -> anyhow::Result<()> {
     let end_miner = CancellationToken::new();
-    let mut relayer = tokio::spawn(relayer::serve(configs.relayer, files.0, cancel.clone()));
-    let mut miner = tokio::spawn(miner::serve(
-        configs.miner,
-        files.1,
-        Some(NAME.to_owned()),
-        end_miner.clone(),
-    ));
+    let mut relayer = tokio::spawn(relayer::serve(configs.relayer, cancel.clone()));
+    let mut miner = tokio::spawn(miner::serve(configs.miner, Some(NAME.to_owned()), end_miner.clone()));
     let (relayer_outcome, miner_outcome) = tokio::select! {
         outcome = &mut relayer => (Some(outcome), None),
         outcome = &mut miner => (None, Some(outcome)),
@@ -88,19 +85,23 @@ async fn ended(known: Option<Outcome>, half: JoinHandle<anyhow::Result<()>>) -> 
 }
 
 struct Configs {
-    relayer: RelayerConfig,
-    miner: MinerConfig,
+    relayer: Source<RelayerConfig>,
+    miner: Source<MinerConfig>,
 }
 
 impl Configs {
     fn read(arguments: &Arguments, redis: &str) -> anyhow::Result<Self> {
         let own = Environment::of_process().replacing("redis.url", redis, "the Redis of all-in-one");
-        let miner = MinerConfig::load_with(&arguments.miner_config, &own)?;
-        let mut relayer = RelayerConfig::load_with(&arguments.relayer_config, &own)?;
-        if relayer.relay_log.is_none() {
+        let place = |path: &PathBuf, environment: &Environment| Place {
+            path: path.clone(),
+            environment: environment.clone(),
+        };
+        let miner = Source::read::<MinerHalf>(place(&arguments.miner_config, &own))?;
+        let mut relayer = Source::read::<RelayerHalf>(place(&arguments.relayer_config, &own))?;
+        if relayer.config.relay_log.is_none() {
             let log = arguments.data_dir.join("relay-log").display().to_string();
             let own = own.replacing("relay_log.dir", &log, "flag --data-dir");
-            relayer = RelayerConfig::load_with(&arguments.relayer_config, &own)?;
+            relayer = Source::read::<RelayerHalf>(place(&arguments.relayer_config, &own))?;
         }
         Ok(Self { relayer, miner })
     }

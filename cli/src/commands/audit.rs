@@ -131,7 +131,7 @@ async fn gather(arguments: &Arguments) -> anyhow::Result<(Store, ChainClient, Ve
 
 /// Those whose keys can be read.
 async fn suppliers_of(config: &MinerConfig) -> anyhow::Result<Vec<SupplierAddress>> {
-    let loaded = parts::read_keys(&config.keys).await?;
+    let loaded = crate::keys::KeySource::default().load(&config.keys).await?;
     if loaded.keys.is_empty() {
         let reasons: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
         bail!(

@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check;
 use crate::commands::validate;
+use crate::keys::KeySource;
 use crate::metrics::ProcessMetrics;
 use crate::output::Output;
 use crate::parts::{self, Parts};
+use crate::reload::{MinerHalf, Place, Reloader, Source};
 use crate::{shown, signals};
 
 /// Claim and prove what relayers served: trees from streams, claims and proofs in their windows.
@@ -81,27 +83,27 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     if let Some(command) = arguments.command {
         return command.run(output).await;
     }
-    let file = arguments.config.context("--config is missing")?;
-    let environment = parts::environment(arguments.redis_url.as_deref());
-    let config = MinerConfig::load_with(&file, &environment)?;
-    let _logs = parts::logs(&config.logging)?;
-    parts::tell_unknown(&MinerConfig::unknown_variables(&environment));
+    let place = Place {
+        path: arguments.config.context("--config is missing")?,
+        environment: parts::environment(arguments.redis_url.as_deref()),
+    };
+    let source = Source::read::<MinerHalf>(place)?;
+    let logs = parts::logs(&source.config.logging)?;
+    parts::tell_unknown(&MinerConfig::unknown_variables(&source.place.environment));
+    let source = source.setting_level_of(logs.control());
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
-    serve(config, file, arguments.consumer_name, cancel).await?;
+    serve(source, arguments.consumer_name, cancel).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Mines until `cancel`, under a name that no other has. `file` is where its configuration is.
-pub async fn serve(
-    config: MinerConfig,
-    file: PathBuf,
-    name: Option<String>,
-    cancel: CancellationToken,
-) -> anyhow::Result<()> {
+/// Mines until `cancel`, under a name that no other has; follows its configuration meanwhile.
+pub async fn serve(source: Source<MinerConfig>, name: Option<String>, cancel: CancellationToken) -> anyhow::Result<()> {
+    let config = &source.config;
     let metrics = ProcessMetrics::of("miner")?;
     let ports = parts::probe_ports(&[&config.metrics]).await?;
-    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node, &metrics).await?;
+    let mut keys = KeySource::default();
+    let parts = Parts::gather(&mut keys, &config.keys, &config.redis, &config.pocket_node, &metrics).await?;
     let _stakes = check::at_miners_start(&parts);
     let tx = TxConfig {
         gas_limit: config.transaction.gas_limit,
@@ -114,7 +116,7 @@ pub async fn serve(
         chain: parts.chain.clone(),
         feed: parts.feed.clone(),
         store: parts.store.clone(),
-        keys: parts.keys.clone(),
+        keys: parts.keys.clone().into(),
         tx: TxSender::with_metrics(
             parts.chain.clone(),
             parts.keys.clone(),
@@ -127,13 +129,17 @@ pub async fn serve(
     let instance = name.unwrap_or_else(instance);
     let settings = Settings {
         refused: refused(),
-        ..Settings::of(&config, instance.clone())
+        ..Settings::of(config, instance.clone())
     };
     let miner = Miner::start(settings, deps, cancel.clone());
-    let probes = parts.show(ports, &shown::miner(miner.status(), &metrics.registry, &file))?;
+    let probes = parts.show(
+        ports,
+        &shown::miner(miner.status(), &metrics.registry, &source.place.path),
+    )?;
     metrics.started();
     tracing::info!(instance, "mining");
-    miner.stopped().await;
+    let reloader = Reloader::new(MinerHalf(miner.control()), source, parts.keys.clone(), keys, &metrics);
+    tokio::join!(miner.stopped(), reloader.run(cancel));
     parts.end(probes).await
 }
 

@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check;
 use crate::commands::validate;
+use crate::keys::KeySource;
 use crate::metrics::ProcessMetrics;
 use crate::output::Output;
 use crate::parts::{self, Parts};
+use crate::reload::{Place, RelayerHalf, Reloader, Source};
 use crate::{shown, signals};
 
 /// Serve relays: verify, forward to the backend, sign, and pass mined relays on to miners.
@@ -78,35 +80,50 @@ pub async fn run(arguments: Arguments, output: Output) -> anyhow::Result<ExitCod
     if let Some(command) = arguments.command {
         return command.run(output).await;
     }
-    let file = arguments.config.context("--config is missing")?;
-    let environment = parts::environment(arguments.redis_url.as_deref());
-    let config = RelayerConfig::load_with(&file, &environment)?;
-    let _logs = parts::logs(&config.logging)?;
-    parts::tell_unknown(&RelayerConfig::unknown_variables(&environment));
+    let place = Place {
+        path: arguments.config.context("--config is missing")?,
+        environment: parts::environment(arguments.redis_url.as_deref()),
+    };
+    let source = Source::read::<RelayerHalf>(place)?;
+    let logs = parts::logs(&source.config.logging)?;
+    parts::tell_unknown(&RelayerConfig::unknown_variables(&source.place.environment));
+    let source = source.setting_level_of(logs.control());
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone())?;
-    serve(config, file, cancel).await?;
+    serve(source, cancel).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves until `cancel`, and until all that was answered is handed over. `file` is where its configuration is.
-pub async fn serve(config: RelayerConfig, file: PathBuf, cancel: CancellationToken) -> anyhow::Result<()> {
+/// Serves until `cancel`, and until all that was answered is handed over; follows its configuration meanwhile.
+pub async fn serve(source: Source<RelayerConfig>, cancel: CancellationToken) -> anyhow::Result<()> {
+    let config = &source.config;
     let metrics = ProcessMetrics::of("relayer")?;
     let ports = parts::probe_ports(&[&config.metrics, &config.health_check]).await?;
-    let parts = Parts::gather(&config.keys, &config.redis, &config.pocket_node, &metrics).await?;
-    let _stakes = check::at_relayers_start(&config, &parts);
+    let mut keys = KeySource::default();
+    let parts = Parts::gather(&mut keys, &config.keys, &config.redis, &config.pocket_node, &metrics).await?;
+    let _stakes = check::at_relayers_start(config, &parts);
     let deps = Deps {
         chain: parts.chain.clone(),
         feed: parts.feed.clone(),
         store: parts.store.clone(),
-        keys: parts.keys.clone(),
+        keys: parts.keys.clone().into(),
         registry: metrics.registry.clone(),
         publisher: PublisherConfig::default(),
     };
-    let relayer = Relayer::start(&config, deps, cancel.clone()).await?;
-    let probes = parts.show(ports, &shown::relayer(relayer.status(), &metrics.registry, &file))?;
+    let relayer = Relayer::start(config, deps, cancel.clone()).await?;
+    let probes = parts.show(
+        ports,
+        &shown::relayer(relayer.status(), &metrics.registry, &source.place.path),
+    )?;
     metrics.started();
     tracing::info!(address = %relayer.local_addr(), services = config.services.len(), "serving relays");
-    relayer.join().await;
+    let reloader = Reloader::new(
+        RelayerHalf(relayer.control()),
+        source,
+        parts.keys.clone(),
+        keys,
+        &metrics,
+    );
+    tokio::join!(relayer.join(), reloader.run(cancel));
     parts.end(probes).await
 }

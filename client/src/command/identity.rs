@@ -111,6 +111,7 @@ fn from_keyring(args: &KeyArgs, name: &str) -> Result<SigningKey, IdentityError>
     let keyring = KeyringSource {
         backend: backend.parse::<KeyringBackend>()?,
         folder: folder.clone(),
+        service: "pocket".to_owned(),
         password: args.keyring_password.clone().map(Zeroizing::new),
         names: vec![name.to_owned()],
     };

@@ -168,7 +168,8 @@ impl Observer {
             counts::by_supplier(&watched.balance_health),
         );
         let missed = counts::by_supplier(&watched.missed_proofs_left);
-        let mut addresses: Vec<&SupplierAddress> = self.keys.addresses().collect();
+        let keys = self.keys.current();
+        let mut addresses: Vec<&SupplierAddress> = keys.addresses().collect();
         addresses.sort();
         for address in addresses {
             let (name, view) = (address.as_str(), told.suppliers.get(address));

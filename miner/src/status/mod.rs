@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use pocket_config::BalanceMonitorConfig;
-use pocket_keys::KeySet;
+use pocket_keys::LiveKeys;
 use pocket_protocol::SupplierAddress;
 use pocket_query::BlockFeed;
 use pocket_status::{History, MinerStatus, Redis, Window};
@@ -73,7 +73,7 @@ pub(crate) struct Observer {
     instance: String,
     accounts: BalanceMonitorConfig,
     feed: BlockFeed,
-    keys: KeySet,
+    keys: LiveKeys,
     metrics: Metrics,
     stopping: CancellationToken,
     started_at: OffsetDateTime,

@@ -32,7 +32,7 @@ pub(super) async fn run(config: &BalanceMonitorConfig, deps: &Deps) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        for supplier in deps.keys.addresses() {
+        for supplier in deps.keys.current().addresses() {
             if let Err((kind, error)) = look(config, deps, supplier).await {
                 let labels = [supplier.as_str(), kind];
                 deps.metrics.watch.errors.with_label_values(&labels).inc();

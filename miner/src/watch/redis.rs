@@ -45,7 +45,7 @@ async fn look(deps: &Deps) -> Result<BTreeSet<Trouble>, StoreError> {
     let series = &deps.metrics.watch;
     let health = deps.store.health().await?;
     let skew = (OffsetDateTime::now_utc() - health.time).as_seconds_f64();
-    for supplier in deps.keys.addresses() {
+    for supplier in deps.keys.current().addresses() {
         let waiting = deps.store.stream_length(supplier).await?;
         series
             .stream_length

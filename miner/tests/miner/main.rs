@@ -8,6 +8,7 @@ mod inherited;
 mod interrupted;
 mod mining;
 mod rehearsal;
+mod reloading;
 mod restart;
 mod sharing;
 mod telling;

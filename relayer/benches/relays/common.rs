@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use pocket_config::RelayerConfig;
 use pocket_devnet::{Actor, Devnet, DevnetConfig};
-use pocket_keys::{KeySet, SigningKey};
+use pocket_keys::{LiveKeys, SigningKey};
 use pocket_proto::pocket::service::{RelayRequest, RelayRequestMetadata};
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_proto::sdk::types::{Header, PokthttpRequest};
@@ -244,7 +244,7 @@ services:
         chain,
         feed,
         store: Store::new(StoreConfig::at(redis)).expect("the address is good"),
-        keys: KeySet::from_iter([key]),
+        keys: LiveKeys::from_iter([key]),
         registry: pocket_metrics::Registry::new(),
         publisher: PublisherConfig::default(),
     };

@@ -21,7 +21,7 @@ use prometheus::IntCounter;
 use prost::Message as _;
 use tonic::Status;
 
-use crate::body::{self, BodyTime};
+use crate::body;
 use crate::error_response::sign_error;
 use crate::metrics::UNKNOWN;
 use crate::pipeline::{Pipeline, Served};
@@ -108,21 +108,18 @@ enum Input {
 /// Answers calls on one port.
 pub(crate) struct Calls {
     pipeline: Arc<Pipeline>,
-    /// How long a call's message may take.
-    body_time: BodyTime,
     offered: Offered,
     native: IntCounter,
     web: IntCounter,
 }
 
 impl Calls {
-    pub fn new(pipeline: Arc<Pipeline>, body_time: BodyTime) -> Self {
+    pub fn new(pipeline: Arc<Pipeline>) -> Self {
         let by_protocol = |name: &str| pipeline.metrics.by_protocol.with_label_values(&[name]);
         let (native, web) = (by_protocol("grpc"), by_protocol("grpc-web"));
         let offered = Offered::new(pipeline.clone());
         Self {
             pipeline,
-            body_time,
             offered,
             native,
             web,
@@ -164,7 +161,8 @@ impl Calls {
         let (mut head, incoming) = request.into_parts();
         let origin = head.headers.get(header::ORIGIN).cloned();
         let limit = form.body_limit(self.wire_limit());
-        let response = match body::read(incoming, limit, self.body_time).await {
+        let body_time = self.pipeline.limits.load().body_time;
+        let response = match body::read(incoming, limit, body_time).await {
             Ok(body) => match (form.decode(body), web::method(head.uri.path()).parse()) {
                 (Some(body), Ok(uri)) => {
                     head.uri = uri;
@@ -225,9 +223,13 @@ impl Calls {
     async fn message(&self, input: Input, encoding: Encoding) -> Result<Bytes, Refusal> {
         let body = match input {
             Input::Read(body) => body,
-            Input::Socket(incoming) => body::read(incoming, self.wire_limit(), self.body_time).await?,
+            Input::Socket(incoming) => {
+                let body_time = self.pipeline.limits.load().body_time;
+                body::read(incoming, self.wire_limit(), body_time).await?
+            }
         };
-        frame::read(body, encoding, self.pipeline.reception.services.body_limit).await
+        let limit = self.pipeline.reception.services().body_limit;
+        frame::read(body, encoding, limit).await
     }
 
     /// The signed word that a believed relay got no answer from its backend. It is read again: that is rare, and the
@@ -240,7 +242,11 @@ impl Calls {
 
     /// Largest body of a call with one message.
     fn wire_limit(&self) -> usize {
-        self.pipeline.reception.services.body_limit.saturating_add(frame::HEAD)
+        self.pipeline
+            .reception
+            .services()
+            .body_limit
+            .saturating_add(frame::HEAD)
     }
 
     /// Refuses a call whose message could not be read.

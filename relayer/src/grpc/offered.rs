@@ -87,7 +87,8 @@ impl Readiness {
         let is_serving = match service {
             "" | RELAY_SERVICE => self.pipeline.not_ready().is_empty(),
             id => {
-                let service = self.pipeline.reception.services.get(id)?;
+                let services = self.pipeline.reception.services();
+                let service = services.get(id)?;
                 service.routes().any(|route| route.backends.pool().is_available())
             }
         };

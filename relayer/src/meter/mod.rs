@@ -42,7 +42,7 @@ pub(crate) struct Meter {
     config: RelayMeterConfig,
     chain: ChainClient,
     store: Store,
-    services: Vec<ServiceId>,
+    services: ArcSwap<Vec<ServiceId>>,
     // Locked when a session's first relay comes, and by the ledger; not by relays.
     accounts: Mutex<HashMap<Name, Arc<Account>>>,
     factors: ArcSwap<ServiceFactors>,
@@ -66,7 +66,7 @@ impl Meter {
             config: config.relay_meter.clone(),
             chain,
             store,
-            services: config.services.keys().cloned().collect(),
+            services: ArcSwap::from_pointee(config.services.keys().cloned().collect()),
             accounts: Mutex::default(),
             factors: ArcSwap::default(),
             ledger,
@@ -98,13 +98,16 @@ impl Meter {
         account
     }
 
+    /// Follows the factors of these services from now on.
+    pub fn follow(&self, services: Vec<ServiceId>) {
+        self.services.store(services.into());
+    }
+
     /// Reads the factors that miners told; what cannot be read stays as it was.
     pub async fn read_factors(&self) {
-        match self
-            .store
-            .service_factors(self.services.iter().map(ServiceId::as_str))
-            .await
-        {
+        let services = self.services.load_full();
+        let factors = self.store.service_factors(services.iter().map(ServiceId::as_str));
+        match factors.await {
             Ok(factors) if factors != **self.factors.load() => {
                 tracing::info!(default = ?factors.default, services = ?factors.by_service, "service factors changed");
                 self.factors.store(factors.into());

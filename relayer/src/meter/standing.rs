@@ -30,7 +30,8 @@ impl Meter {
 
     /// Relays that were refused because a budget was spent.
     pub fn refused(&self) -> u64 {
-        self.services
+        let services = self.services.load();
+        services
             .iter()
             .map(|service| self.metrics.of(service.as_str()).over_limit.get())
             .sum()

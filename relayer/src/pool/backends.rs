@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use hyper::upgrade::Upgraded;
-use pocket_config::{BackendConfig, BackendEndpoint, OutlierEjection, RelayerConfig, RpcType, ServiceConfig};
+use pocket_config::{
+    BackendConfig, BackendEndpoint, HttpTransportConfig, OutlierEjection, PoolProfile, RpcType, ServiceConfig,
+    TimeoutProfile,
+};
 use pocket_protocol::ServiceId;
+use url::Url;
 
 use super::attempt::Repeating;
 use super::probe::Probe;
 use super::series::{PoolMetrics, PoolSeries};
-use super::{HealthRules, Outcome, Pool, Tried};
+use super::{Endpoint, HealthRules, Outcome, Pool, Tried};
 use crate::backend::{Backend, BackendError};
 use crate::headers::BackendHeaders;
 use crate::refusal::{Refusal, Unavailable};
@@ -27,8 +31,31 @@ pub(crate) struct Backends {
     pub(super) request_timeout: Duration,
     pub(super) metrics: PoolMetrics,
     headers: BackendHeaders,
-    max_connections_per_host: Option<u32>,
     watched: Watched,
+    config: BackendConfig,
+    basis: Basis,
+}
+
+/// What connections are made by beside their endpoint. While it stays as it is, they are kept.
+#[derive(Clone, Debug, PartialEq)]
+struct Basis {
+    base_path: Option<String>,
+    timeouts: TimeoutProfile,
+    pool: PoolProfile,
+    transport: HttpTransportConfig,
+    roots: Option<Arc<[u8]>>,
+    answer_limit: usize,
+}
+
+/// What the backends of all services have in common.
+#[derive(Debug)]
+pub(crate) struct Common<'c> {
+    pub transport: &'c HttpTransportConfig,
+    /// What is in `http_transport.ca_file`.
+    pub roots: Option<Arc<[u8]>>,
+    /// Largest answer, in bytes.
+    pub answer_limit: usize,
+    pub series: &'c PoolSeries,
 }
 
 /// What is needed to watch the endpoints of a pool.
@@ -40,50 +67,71 @@ pub(crate) struct Watched {
 }
 
 impl Backends {
-    /// Prepares connections; none is opened.
+    /// Prepares connections; none is opened. What `old` has for the same settings is taken over: all of it, or its
+    /// connections, or what is known of its servers. Until [`Self::begin`] nothing of `old` changes.
     pub fn new(
+        old: Option<&Arc<Self>>,
         id: &ServiceId,
         kind: RpcType,
         config: &BackendConfig,
         service: &ServiceConfig,
-        relayer: &RelayerConfig,
-        answer_limit: usize,
-        metrics: &PoolSeries,
-    ) -> Result<Self, BackendError> {
-        let transport = &relayer.http_transport;
+        common: &Common<'_>,
+    ) -> Result<Arc<Self>, BackendError> {
+        let basis = Basis {
+            base_path: config.base_path.clone(),
+            timeouts: service.timeouts.clone(),
+            pool: service.pool.clone(),
+            transport: common.transport.clone(),
+            roots: common.roots.clone(),
+            answer_limit: common.answer_limit,
+        };
+        if let Some(old) = old.filter(|old| old.config == *config && old.basis == basis) {
+            return Ok(old.clone());
+        }
         let name: Arc<str> = format!("{id}:{}", kind.as_str()).into();
         let headers = BackendHeaders::new(config)?;
-        let names = endpoint_names(&config.endpoints);
-        let connections = config.endpoints.iter().zip(names).map(|(endpoint, endpoint_name)| {
-            let connection = metrics.connection(id.as_str());
-            let backend = Backend::new(kind, endpoint, config, service, transport, answer_limit, connection)?;
-            let counted = metrics.endpoint(&name, &endpoint_name);
-            Ok((Arc::from(endpoint_name), backend, counted))
+        let rules = rules(config);
+        let endpoints = config.endpoints.iter().zip(endpoint_names(&config.endpoints));
+        let endpoints = endpoints.map(|(endpoint, endpoint_name)| {
+            let counted = common.series.endpoint(&name, &endpoint_name);
+            let known = old.and_then(|old| old.known(&endpoint.url));
+            let connection = match (known, old) {
+                (Some(known), Some(old)) if old.basis == basis => known.connection.clone(),
+                _ => {
+                    let dialled = common.series.connection(id.as_str());
+                    let transport = common.transport;
+                    let limit = common.answer_limit;
+                    Arc::new(Backend::new(
+                        kind, endpoint, config, service, transport, limit, dialled,
+                    )?)
+                }
+            };
+            let endpoint_name = Arc::from(endpoint_name);
+            Ok(match known {
+                Some(known) => known.renewed(endpoint_name, connection, counted),
+                None => Endpoint::new(endpoint_name, connection, counted, rules),
+            })
         });
-        let connections = connections.collect::<Result<Vec<_>, BackendError>>()?;
+        let endpoints = endpoints.collect::<Result<Vec<_>, BackendError>>()?;
         let probes = match &config.health_check {
             Some(check) if check.enabled => {
                 let probes = config
                     .endpoints
                     .iter()
-                    .map(|endpoint| Probe::new(kind, endpoint, check, config, &headers, service, transport));
+                    .map(|endpoint| Probe::new(kind, endpoint, check, config, &headers, service, common.transport));
                 probes.collect::<Result<Vec<_>, BackendError>>()?
             }
             _ => Vec::new(),
         };
-        let outliers = Some(&config.outlier_ejection).filter(|rule| rule.enabled && connections.len() > 1);
+        let outliers = Some(&config.outlier_ejection).filter(|rule| rule.enabled && endpoints.len() > 1);
         let watched = Watched {
             probes: probes.into(),
             outliers: outliers.cloned(),
         };
-        let rules = HealthRules {
-            failures: config.circuit_breaker_threshold.max(1),
-            recovery: config.recovery_timeout,
-        };
-        let max_connections_per_host = service.pool.max_connections_per_host;
-        Ok(Self {
-            pool: Arc::new(Pool::new(name.clone(), config.selection, rules, connections)),
-            metrics: metrics.pool(id.as_str(), max_connections_per_host),
+        let old_pool = old.map(|old| &*old.pool);
+        Ok(Arc::new(Self {
+            pool: Arc::new(Pool::new(name.clone(), config.selection, old_pool, endpoints)),
+            metrics: common.series.pool(id.as_str(), service.pool.max_connections_per_host),
             name,
             service: id.clone(),
             repeating: Repeating {
@@ -93,9 +141,24 @@ impl Backends {
             },
             request_timeout: service.timeouts.request,
             headers,
-            max_connections_per_host,
             watched,
-        })
+            config: config.clone(),
+            basis,
+        }))
+    }
+
+    /// Puts them to use, in place of those that they were made from.
+    pub fn begin(&self) {
+        let (probes, outliers) = (&self.watched.probes, &self.watched.outliers);
+        self.pool
+            .begin(rules(&self.config), !probes.is_empty(), outliers.is_some());
+        self.metrics.begin();
+    }
+
+    /// The endpoint at an address.
+    fn known(&self, url: &Url) -> Option<&Endpoint<Backend>> {
+        let position = self.config.endpoints.iter().position(|endpoint| endpoint.url == *url)?;
+        self.pool.endpoints().get(position)
     }
 
     /// What goes on top of a relay's own headers.
@@ -110,7 +173,7 @@ impl Backends {
 
     /// Connections that one of its hosts may have, for operators.
     pub fn max_connections_per_host(&self) -> Option<u32> {
-        self.max_connections_per_host
+        self.basis.pool.max_connections_per_host
     }
 
     /// How its endpoints are watched.
@@ -157,6 +220,13 @@ impl Backends {
             self.metrics.retries.inc();
             retries -= 1;
         }
+    }
+}
+
+fn rules(config: &BackendConfig) -> HealthRules {
+    HealthRules {
+        failures: config.circuit_breaker_threshold.max(1),
+        recovery: config.recovery_timeout,
     }
 }
 

@@ -17,6 +17,12 @@ pub(crate) struct HealthRules {
     pub recovery: Option<Duration>,
 }
 
+impl HealthRules {
+    fn recovery_nanos(&self) -> u64 {
+        self.recovery.map_or(NEVER, |time| time.as_nanos() as u64)
+    }
+}
+
 /// What an endpoint is, for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -63,7 +69,10 @@ pub(super) enum Entry {
 
 #[derive(Debug)]
 pub(super) struct Health {
-    rules: HealthRules,
+    /// [`HealthRules::failures`].
+    failures_allowed: AtomicU32,
+    /// [`HealthRules::recovery`] in nanoseconds, or [`NEVER`].
+    recovery: AtomicU64,
     /// In a row.
     failures: AtomicU32,
     /// [`CLOSED`], or the moment from which a relay may try.
@@ -76,7 +85,8 @@ pub(super) struct Health {
 impl Health {
     pub fn new(rules: HealthRules) -> Self {
         Self {
-            rules,
+            failures_allowed: AtomicU32::new(rules.failures),
+            recovery: AtomicU64::new(rules.recovery_nanos()),
             failures: AtomicU32::new(0),
             retry_at: AtomicU64::new(CLOSED),
             is_down: AtomicBool::new(false),
@@ -128,9 +138,22 @@ impl Health {
         }
     }
 
+    /// Goes by other rules from now on; a breaker that is open already is tried no later than by them.
+    pub fn set_rules(&self, rules: HealthRules, now: Moment) {
+        self.failures_allowed.store(rules.failures, Ordering::Relaxed);
+        self.recovery.store(rules.recovery_nanos(), Ordering::Relaxed);
+        let (open, sooner) = (self.retry_at.load(Ordering::Relaxed), self.next_try(now));
+        if open != CLOSED && sooner < open {
+            let _ = self
+                .retry_at
+                .compare_exchange(open, sooner, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
     fn next_try(&self, now: Moment) -> Moment {
-        let recovery = self.rules.recovery.map(|time| time.as_nanos() as u64);
-        recovery.map_or(NEVER, |time| now.saturating_add(time).max(CLOSED + 1))
+        // Saturates at `NEVER`.
+        now.saturating_add(self.recovery.load(Ordering::Relaxed))
+            .max(CLOSED + 1)
     }
 
     pub fn succeeded(&self, entry: Entry) {
@@ -152,7 +175,7 @@ impl Health {
         let retry_at = self.next_try(now);
         match entry {
             Entry::Trial(_) => self.retry_at.store(retry_at, Ordering::Relaxed),
-            Entry::Ordinary if in_a_row >= self.rules.failures => {
+            Entry::Ordinary if in_a_row >= self.failures_allowed.load(Ordering::Relaxed) => {
                 // It may be open already: then its time does not start anew.
                 let _ = self
                     .retry_at
@@ -180,6 +203,11 @@ impl Health {
                 .retry_at
                 .compare_exchange(retry_at, now.max(CLOSED + 1), Ordering::Relaxed, Ordering::Relaxed);
         }
+    }
+
+    /// Nobody probes any more: what probes said no longer counts.
+    pub fn forget_probes(&self) {
+        self.is_down.store(false, Ordering::Relaxed);
     }
 
     pub fn eject(&self, until: Moment) {

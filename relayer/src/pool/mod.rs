@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use pocket_config::BackendSelection;
 
-pub(crate) use backends::Backends;
+pub(crate) use backends::{Backends, Common, endpoint_names};
 use health::{Entry, Health};
 pub(crate) use health::{HealthRules, State};
 pub(crate) use limit::{Limit, Place};
@@ -52,11 +52,17 @@ pub(crate) struct Endpoint<C> {
     /// For logs and metrics; the operator's name, or host and port.
     pub name: Arc<str>,
     /// How it is asked.
-    pub connection: C,
+    pub connection: Arc<C>,
+    standing: Arc<Standing>,
+    metrics: EndpointMetrics,
+}
+
+/// What is known of a server. It outlives the configuration under which it was learnt.
+#[derive(Debug)]
+struct Standing {
     health: Health,
     load: Load,
     tally: Tally,
-    metrics: EndpointMetrics,
 }
 
 /// What came of asking an endpoint.
@@ -97,30 +103,36 @@ impl Tried {
 }
 
 impl<C> Pool<C> {
-    /// A pool of connections, all believed to be healthy.
+    /// A pool of endpoints. Those of `old` that are taken over count time as it does.
     pub fn new(
         name: Arc<str>,
         selection: BackendSelection,
-        rules: HealthRules,
-        connections: impl IntoIterator<Item = (Arc<str>, C, EndpointMetrics)>,
+        old: Option<&Self>,
+        endpoints: impl IntoIterator<Item = Endpoint<C>>,
     ) -> Self {
-        let endpoint = |(name, connection, metrics): (Arc<str>, C, EndpointMetrics)| {
-            metrics.began();
-            Endpoint {
-                name,
-                connection,
-                health: Health::new(rules),
-                load: Load::default(),
-                tally: Tally::default(),
-                metrics,
-            }
-        };
         Self {
             name,
-            endpoints: connections.into_iter().map(endpoint).collect(),
+            endpoints: endpoints.into_iter().collect(),
             selection,
             turn: AtomicUsize::new(0),
-            began: Instant::now(),
+            began: old.map_or_else(Instant::now, |old| old.began),
+        }
+    }
+
+    /// Puts the pool to use: what it took over goes by these rules from now on, and its state is shown. What nobody
+    /// looks after any more is forgotten.
+    pub fn begin(&self, rules: HealthRules, is_probed: bool, is_outlier_sought: bool) {
+        let now = self.now();
+        for endpoint in &self.endpoints {
+            let health = &endpoint.standing.health;
+            health.set_rules(rules, now);
+            if !is_probed {
+                health.forget_probes();
+            }
+            if !is_outlier_sought {
+                health.eject(0);
+            }
+            endpoint.metrics.is(health.state(now));
         }
     }
 
@@ -137,10 +149,15 @@ impl<C> Pool<C> {
     /// Whether a relay would find an endpoint now.
     pub fn is_available(&self) -> bool {
         // Nearly always the first is there: then no clock is read.
-        self.endpoints.iter().any(|endpoint| endpoint.health.is_closed()) || {
-            let now = self.now();
-            self.endpoints.iter().any(|endpoint| endpoint.health.may_enter(now))
-        }
+        self.endpoints
+            .iter()
+            .any(|endpoint| endpoint.standing.health.is_closed())
+            || {
+                let now = self.now();
+                self.endpoints
+                    .iter()
+                    .any(|endpoint| endpoint.standing.health.may_enter(now))
+            }
     }
 
     /// The endpoint that a relay goes to, and its place there; `None` when all that were not `tried` are out.
@@ -165,7 +182,7 @@ impl<C> Pool<C> {
         for _ in 0..count {
             let free = order
                 .clone()
-                .filter(|index| self.endpoints[*index].health.may_enter(now));
+                .filter(|index| self.endpoints[*index].standing.health.may_enter(now));
             let best = free.min_by_key(|index| self.endpoints[*index].cost(now))?;
             if let Some(picked) = self.enter(best, now) {
                 return Some(picked);
@@ -176,8 +193,8 @@ impl<C> Pool<C> {
 
     fn enter(&self, index: usize, now: Moment) -> Option<Picked<'_, C>> {
         let endpoint = &self.endpoints[index];
-        let entry = endpoint.health.enter(now)?;
-        endpoint.load.enter();
+        let entry = endpoint.standing.health.enter(now)?;
+        endpoint.standing.load.enter();
         if entry != Entry::Ordinary {
             endpoint.metrics.entered(State::HalfOpen);
         }
@@ -194,22 +211,25 @@ impl<C> Pool<C> {
     pub fn probed(&self, index: usize, is_down: bool) {
         let endpoint = &self.endpoints[index];
         let now = self.now();
-        let was = endpoint.health.state(now);
-        endpoint.health.probed(is_down, now);
+        let was = endpoint.standing.health.state(now);
+        endpoint.standing.health.probed(is_down, now);
         self.tell(endpoint, was, now, "probe");
     }
 
     /// Leaves an endpoint alone for a while, because it is worse than the others.
     fn eject(&self, endpoint: &Endpoint<C>, time: Duration) {
         let now = self.now();
-        let was = endpoint.health.state(now);
-        endpoint.health.eject(now.saturating_add(time.as_nanos() as u64));
+        let was = endpoint.standing.health.state(now);
+        endpoint
+            .standing
+            .health
+            .eject(now.saturating_add(time.as_nanos() as u64));
         self.tell(endpoint, was, now, "outlier");
     }
 
     /// Says what became of an endpoint, if anything did.
     fn tell(&self, endpoint: &Endpoint<C>, was: State, now: Moment, reason: &'static str) {
-        let is = endpoint.health.state(now);
+        let is = endpoint.standing.health.state(now);
         // Half-open is told when a relay tries it.
         if is == was || is == State::HalfOpen {
             return;
@@ -225,24 +245,48 @@ impl<C> Pool<C> {
 }
 
 impl<C> Endpoint<C> {
+    /// An endpoint that nothing is known of, and that is believed to be healthy.
+    pub fn new(name: Arc<str>, connection: Arc<C>, metrics: EndpointMetrics, rules: HealthRules) -> Self {
+        Self {
+            name,
+            connection,
+            standing: Arc::new(Standing {
+                health: Health::new(rules),
+                load: Load::default(),
+                tally: Tally::default(),
+            }),
+            metrics,
+        }
+    }
+
+    /// The same server under other settings: what is known of it still holds.
+    pub fn renewed(&self, name: Arc<str>, connection: Arc<C>, metrics: EndpointMetrics) -> Self {
+        Self {
+            name,
+            connection,
+            standing: self.standing.clone(),
+            metrics,
+        }
+    }
+
     /// What is known of it now.
     pub fn state(&self, now: Moment) -> State {
-        self.health.state(now)
+        self.standing.health.state(now)
     }
 
     /// Relays that it works on.
     pub fn in_flight(&self) -> u32 {
-        self.load.in_flight()
+        self.standing.load.in_flight()
     }
 
     /// How long its recent answers took, on average; nothing before the first.
     pub fn latency(&self) -> Option<Duration> {
-        self.load.latency()
+        self.standing.load.latency()
     }
 
     fn cost(&self, now: Moment) -> u64 {
-        if self.health.is_closed() {
-            self.load.cost(now)
+        if self.standing.health.is_closed() {
+            self.standing.load.cost(now)
         } else {
             // It waits for a relay to try it.
             0
@@ -275,21 +319,21 @@ impl<'p, C> Picked<'p, C> {
         self.is_reported = true;
         let endpoint = self.endpoint();
         let was = match self.entry {
-            Entry::Ordinary => endpoint.health.state(now),
+            Entry::Ordinary => endpoint.standing.health.state(now),
             Entry::Trial(_) => State::HalfOpen,
         };
         match outcome {
             Outcome::Answered => {
-                endpoint.load.answered(now.saturating_sub(self.began), now);
-                endpoint.tally.add(false);
-                endpoint.health.succeeded(self.entry);
+                endpoint.standing.load.answered(now.saturating_sub(self.began), now);
+                endpoint.standing.tally.add(false);
+                endpoint.standing.health.succeeded(self.entry);
             }
             Outcome::Failed => {
-                endpoint.tally.add(true);
-                endpoint.health.failed(self.entry, now);
+                endpoint.standing.tally.add(true);
+                endpoint.standing.health.failed(self.entry, now);
             }
-            Outcome::TimedOut => endpoint.tally.add(true),
-            Outcome::Blameless => endpoint.health.given_back(self.entry, now),
+            Outcome::TimedOut => endpoint.standing.tally.add(true),
+            Outcome::Blameless => endpoint.standing.health.given_back(self.entry, now),
         }
         // Only these two change what an endpoint is.
         if matches!(outcome, Outcome::Answered | Outcome::Failed) {
@@ -301,9 +345,9 @@ impl<'p, C> Picked<'p, C> {
 impl<C> Drop for Picked<'_, C> {
     fn drop(&mut self) {
         let endpoint = self.endpoint();
-        endpoint.load.leave();
+        endpoint.standing.load.leave();
         if !self.is_reported {
-            endpoint.health.given_back(self.entry, self.pool.now());
+            endpoint.standing.health.given_back(self.entry, self.pool.now());
         }
     }
 }

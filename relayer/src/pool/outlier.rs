@@ -36,7 +36,7 @@ impl<C> Pool<C> {
     pub fn eject_outliers(&self, rule: &OutlierEjection) {
         let now = self.now();
         for endpoint in self.endpoints() {
-            if endpoint.health.readmit(now) {
+            if endpoint.standing.health.readmit(now) {
                 endpoint.metrics.entered(endpoint.state(now));
                 tracing::info!(
                     pool = &*self.name,
@@ -48,7 +48,7 @@ impl<C> Pool<C> {
         let count = self.endpoints().len();
         let mut bad: Vec<(u64, &Endpoint<C>)> = Vec::new();
         for endpoint in self.endpoints() {
-            let (ended, failed) = endpoint.tally.take();
+            let (ended, failed) = endpoint.standing.tally.take();
             let percent = u64::from(failed) * 100 / u64::from(ended.max(1));
             if ended >= rule.min_relays && percent >= u64::from(rule.failure_percent) {
                 bad.push((percent, endpoint));
@@ -59,11 +59,11 @@ impl<C> Pool<C> {
         let out = self
             .endpoints()
             .iter()
-            .filter(|endpoint| !endpoint.health.may_enter(now));
+            .filter(|endpoint| !endpoint.standing.health.may_enter(now));
         let room = most.saturating_sub(out.count());
         for (_, endpoint) in bad
             .into_iter()
-            .filter(|(_, endpoint)| endpoint.health.is_closed())
+            .filter(|(_, endpoint)| endpoint.standing.health.is_closed())
             .take(room)
         {
             self.eject(endpoint, rule.ejection_time);

@@ -44,6 +44,8 @@ pub(crate) struct PoolMetrics {
     pub hedges: IntCounter,
     pub hedges_won: IntCounter,
     in_flight: IntGauge,
+    max_connections: IntGauge,
+    limit: i64,
 }
 
 /// What the connections of one service count with.
@@ -142,11 +144,17 @@ impl PoolSeries {
         }
     }
 
+    /// An endpoint of the pool `name` is no longer there: it is neither healthy nor not.
+    pub fn forget(&self, name: &str, endpoint: &str) {
+        // It may be gone already.
+        let _ = self.health.remove_label_values(&[name, endpoint]);
+    }
+
     /// Of a pool of a service.
     pub fn pool(&self, service: &str, max_connections_per_host: Option<u32>) -> PoolMetrics {
-        let limit = self.max_connections.with_label_values(&[service]);
-        limit.set(max_connections_per_host.unwrap_or(0).into());
         PoolMetrics {
+            max_connections: self.max_connections.with_label_values(&[service]),
+            limit: max_connections_per_host.unwrap_or(0).into(),
             fast_fails: self.fast_fails.with_label_values(&[service]),
             retries: self.retries.with_label_values(&[service]),
             hedges: self.hedges.with_label_values(&[service, "sent"]),
@@ -176,13 +184,18 @@ impl EndpointMetrics {
         self.transitions[state as usize].inc();
     }
 
-    /// It began, healthy.
-    pub fn began(&self) {
-        self.healthy.set(1);
+    /// It is in this state, whatever it was before.
+    pub fn is(&self, state: State) {
+        self.healthy.set(i64::from(state == State::Closed));
     }
 }
 
 impl PoolMetrics {
+    /// The pool is in use.
+    pub fn begin(&self) {
+        self.max_connections.set(self.limit);
+    }
+
     /// Counts a request until the guard is dropped.
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.inc();

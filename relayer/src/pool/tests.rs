@@ -4,19 +4,19 @@ use proptest::prelude::*;
 use super::*;
 
 const SECOND: Moment = 1_000_000_000;
+const RULES: HealthRules = HealthRules {
+    failures: 1,
+    recovery: Some(Duration::from_secs(30)),
+};
 
 fn pool(selection: BackendSelection, count: usize) -> Pool<usize> {
     let series = PoolSeries::register(&Registry::new()).unwrap();
-    let rules = HealthRules {
-        failures: 1,
-        recovery: Some(Duration::from_secs(30)),
-    };
     let endpoints = (0..count).map(|index| {
         let name = index.to_string();
         let metrics = series.endpoint("svc:jsonrpc", &name);
-        (name.into(), index, metrics)
+        Endpoint::new(name.into(), Arc::new(index), metrics, RULES)
     });
-    Pool::new("svc:jsonrpc".into(), selection, rules, endpoints)
+    Pool::new("svc:jsonrpc".into(), selection, None, endpoints)
 }
 
 impl Pool<usize> {
@@ -24,7 +24,7 @@ impl Pool<usize> {
     fn relay(&self, now: Moment, time: Moment, outcome: Outcome) -> Option<usize> {
         let mut picked = self.pick_at(now, &Tried::default())?;
         picked.report_at(now + time, outcome);
-        Some(picked.endpoint().connection)
+        Some(*picked.endpoint().connection)
     }
 
     fn relays(&self, count: usize) -> Vec<usize> {
@@ -41,7 +41,7 @@ fn first_healthy_stays_with_the_first_and_comes_back_to_it() {
     assert_eq!(pool.relays(3), [1, 1, 1]);
     // One tries the first, and as it does well, all follow.
     let picked = pool.pick_at(40 * SECOND, &Tried::default()).unwrap();
-    assert_eq!(picked.endpoint().connection, 0);
+    assert_eq!(*picked.endpoint().connection, 0);
     assert_eq!(pool.relay(40 * SECOND, 1, Outcome::Answered), Some(1));
     picked.report(Outcome::Answered);
     assert_eq!(pool.relay(40 * SECOND, 1, Outcome::Answered), Some(0));
@@ -62,7 +62,7 @@ fn least_latency_prefers_the_fast_one_and_tries_a_slow_one_again_later() {
     let pool = pool(BackendSelection::LeastLatency, 2);
     for _ in 0..2 {
         let mut picked = pool.pick_at(SECOND, &Tried::default()).unwrap();
-        let is_slow = picked.endpoint().connection == 0;
+        let is_slow = *picked.endpoint().connection == 0;
         picked.report_at(SECOND + if is_slow { 40_000_000 } else { 1_000_000 }, Outcome::Answered);
     }
     for step in 0..100 {
@@ -72,7 +72,7 @@ fn least_latency_prefers_the_fast_one_and_tries_a_slow_one_again_later() {
     let held: Vec<_> = (0..60)
         .map(|_| pool.pick_at(2 * SECOND, &Tried::default()).unwrap())
         .collect();
-    assert!(held.iter().any(|picked| picked.endpoint().connection == 0));
+    assert!(held.iter().any(|picked| *picked.endpoint().connection == 0));
     drop(held);
     let later = (0..100).map(|step| pool.relay((2 + step) * SECOND, 1_000_000, Outcome::Answered));
     assert!(later.into_iter().any(|index| index == Some(0)));
@@ -84,7 +84,7 @@ fn relay_does_not_go_where_it_has_been() {
     let mut tried = Tried::default();
     for expected in 0..2 {
         let picked = pool.pick_at(SECOND, &tried).unwrap();
-        assert_eq!(picked.endpoint().connection, expected);
+        assert_eq!(*picked.endpoint().connection, expected);
         tried.add(&picked);
     }
     assert!(pool.pick_at(SECOND, &tried).is_none());
@@ -127,7 +127,7 @@ fn endpoint_that_fails_much_is_ejected_but_never_too_many_are() {
     // The last two time out, one of them always: three endpoints bear one being out.
     for number in 0..60 {
         let mut picked = pool.pick_at(SECOND, &Tried::default()).unwrap();
-        let is_bad = match picked.endpoint().connection {
+        let is_bad = match *picked.endpoint().connection {
             0 => false,
             1 => number % 2 == 0,
             _ => true,
@@ -164,7 +164,7 @@ fn nothing_stays_in_flight_when_all_relays_are_over() {
     let now = pool.now();
     // One more relay costs one latency: nobody waits before it.
     for endpoint in pool.endpoints() {
-        assert_eq!(endpoint.load.in_flight(), 0, "{}", endpoint.cost(now));
+        assert_eq!(endpoint.standing.load.in_flight(), 0, "{}", endpoint.cost(now));
     }
 }
 
@@ -183,7 +183,7 @@ proptest! {
         let mut now = SECOND;
         for (step, seconds) in steps {
             now += seconds * SECOND;
-            let free = pool.endpoints().iter().filter(|endpoint| endpoint.health.may_enter(now)).count();
+            let free = pool.endpoints().iter().filter(|endpoint| endpoint.standing.health.may_enter(now)).count();
             let Some(mut picked) = pool.pick_at(now, &Tried::default()) else {
                 prop_assert_eq!(free, 0);
                 continue;
@@ -197,4 +197,63 @@ proptest! {
             }
         }
     }
+}
+
+/// The pool under a new configuration: its endpoints and one more.
+fn renewed(old: &Pool<usize>) -> Pool<usize> {
+    let series = PoolSeries::register(&Registry::new()).unwrap();
+    let more = old.endpoints().len();
+    let kept = old.endpoints().iter();
+    let kept =
+        kept.map(|endpoint| endpoint.renewed(endpoint.name.clone(), endpoint.connection.clone(), metrics(&series)));
+    let new = Endpoint::new("new".into(), Arc::new(more), metrics(&series), RULES);
+    Pool::new(old.name.clone(), old.selection, Some(old), kept.chain([new]))
+}
+
+fn metrics(series: &PoolSeries) -> EndpointMetrics {
+    series.endpoint("svc:jsonrpc", "any")
+}
+
+#[test]
+fn open_breaker_stays_open_in_the_pool_that_takes_its_endpoint_over() {
+    let old = pool(BackendSelection::FirstHealthy, 2);
+    assert_eq!(old.relay(SECOND, 1, Outcome::Failed), Some(0));
+    let new = renewed(&old);
+    new.begin(RULES, false, false);
+    assert_eq!(new.endpoints()[0].state(2 * SECOND), State::Open);
+    assert_eq!(new.relay(2 * SECOND, 1, Outcome::Answered), Some(1));
+    // A relay that began in the old pool counts in the new one.
+    let held = old.pick_at(2 * SECOND, &Tried::default()).unwrap();
+    assert_eq!(new.endpoints()[1].standing.load.in_flight(), 1);
+    drop(held);
+    assert_eq!(new.endpoints()[1].standing.load.in_flight(), 0);
+}
+
+#[test]
+fn endpoint_that_is_no_longer_probed_is_not_down_for_ever() {
+    let old = pool(BackendSelection::FirstHealthy, 1);
+    old.probed(0, true);
+    let new = renewed(&old);
+    new.begin(RULES, true, false);
+    assert_eq!(new.endpoints()[0].state(SECOND), State::Down);
+    new.begin(RULES, false, false);
+    assert_eq!(new.endpoints()[0].state(SECOND), State::Closed);
+}
+
+#[test]
+fn new_rules_hold_for_a_breaker_that_is_open() {
+    let pool = pool(BackendSelection::FirstHealthy, 1);
+    assert_eq!(pool.relay(SECOND, 0, Outcome::Failed), Some(0));
+    let patient = HealthRules {
+        failures: 1,
+        recovery: None,
+    };
+    pool.begin(patient, false, false);
+    assert_eq!(pool.endpoints()[0].state(32 * SECOND), State::HalfOpen);
+    let hasty = HealthRules {
+        failures: 1,
+        recovery: Some(Duration::from_millis(1)),
+    };
+    pool.begin(hasty, false, false);
+    assert_eq!(pool.endpoints()[0].state(SECOND), State::HalfOpen);
 }

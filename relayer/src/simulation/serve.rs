@@ -112,6 +112,6 @@ fn configured(reception: &Reception, request: &RelayRequest) -> Result<Arc<Servi
     }
     let header = request.meta.as_ref().and_then(|meta| meta.session_header.as_ref());
     let id = header.map_or("", |header| &header.service_id);
-    let service = reception.services.get(id).cloned();
+    let service = reception.services().get(id).cloned();
     service.ok_or_else(|| Refusal::UnknownService(id.to_owned()))
 }

@@ -55,8 +55,9 @@ impl Observer {
             (Grown::since(&seen, sample), seen.history.seconds(), seen.redis.clone())
         };
         let (all, short, long) = grown.of(Sample::all);
-        let load = &pipeline.reception.services.load;
-        let mut services: Vec<&Arc<service::Service>> = pipeline.reception.services.iter().collect();
+        let current = pipeline.reception.services();
+        let load = &current.load;
+        let mut services: Vec<&Arc<service::Service>> = current.iter().collect();
         services.sort_by(|one, other| one.id.cmp(&other.id));
         RelayerStatus {
             process: Process::since(self.started_at, now),
@@ -121,7 +122,8 @@ impl Observer {
 
     fn suppliers(&self) -> Vec<ServedSupplier> {
         let reception = &self.pipeline.reception;
-        let told = reception.keys.addresses().map(|supplier| {
+        let keys = reception.keys.current();
+        let told = keys.addresses().map(|supplier| {
             let entry = reception.gate.known(supplier.as_str());
             ServedSupplier {
                 address: supplier.to_string(),

@@ -71,7 +71,7 @@ impl StatusHandle {
         let pipeline = &observer.pipeline;
         Some(health::readiness(
             service,
-            &pipeline.reception.services,
+            &pipeline.reception.services(),
             pipeline.height(),
         ))
     }

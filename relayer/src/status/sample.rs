@@ -42,7 +42,7 @@ impl Sample {
             let reason = label(metric, "reason").to_owned();
             *counts.entry(name).or_default().invalid.entry(reason).or_default() += count;
         });
-        for service in pipeline.reception.services.iter() {
+        for service in pipeline.reception.services().iter() {
             for route in service.routes() {
                 let name = (service.id.as_str().to_owned(), route.kind.as_str().to_owned());
                 let observed = route.metrics.relay_latency.metric();

@@ -45,7 +45,7 @@ pub(crate) fn answer<B>(pipeline: &Pipeline, request: &Request<B>) -> Result<(Ar
         pipeline.count_refusal(service, RpcType::WebSocket.as_str(), refusal);
         refusal.response()
     };
-    let Some(service) = pipeline.reception.services.get(id) else {
+    let Some(service) = pipeline.reception.services().get(id).cloned() else {
         pipeline.count_refusal(
             UNKNOWN,
             RpcType::WebSocket.as_str(),
@@ -86,7 +86,7 @@ pub(crate) fn answer<B>(pipeline: &Pipeline, request: &Request<B>) -> Result<(Ar
     answer.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    Ok((service.clone(), response))
+    Ok((service, response))
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

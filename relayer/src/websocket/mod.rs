@@ -29,22 +29,13 @@ use handshake::SUPPLIER_HEADER;
 use leg::Leg;
 
 /// The open sockets of one port.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Sockets {
     open: TaskTracker,
     cancel: CancellationToken,
-    limits: Arc<WebSocketConfig>,
 }
 
 impl Sockets {
-    pub fn new(limits: WebSocketConfig) -> Self {
-        Self {
-            open: TaskTracker::new(),
-            cancel: CancellationToken::new(),
-            limits: Arc::new(limits),
-        }
-    }
-
     /// How many are open.
     pub fn count(&self) -> usize {
         self.open.len()
@@ -64,13 +55,14 @@ impl Sockets {
             Ok(accepted) => accepted,
             Err(refused) => return refused,
         };
+        let limits = pipeline.limits.load().sockets.clone();
         let headers = request.headers();
         let simulated = pipeline.simulation.as_ref().and_then(|_| Simulation::asked(headers));
         let session = if simulated.is_some() {
             // Its session is not on chain; each of its frames is verified.
             None
         } else {
-            let signature = handshake::verify(pipeline, &service, headers, self.limits.handshake_signature);
+            let signature = handshake::verify(pipeline, &service, headers, limits.handshake_signature);
             match signature.await {
                 Ok(session) => session,
                 Err(refusal) => {
@@ -84,7 +76,7 @@ impl Sockets {
             service,
             opened: Opened { session, simulated },
             supplier: headers.get(SUPPLIER_HEADER).cloned(),
-            limits: self.limits.clone(),
+            limits,
         };
         self.open.spawn(opening.serve(upgrade, self.cancel.clone()));
         response

@@ -36,6 +36,10 @@ impl Pipeline {
         }
         let slot = tokio::time::timeout(HOLD_BACK, self.outbox.reserve());
         let slot = slot.await.map_err(|_| publisher_full(&open.service))?;
+        // A key that was taken away signs nothing more, though its subscription is still open.
+        if !self.reception.keys.holds(open.signing_key.address()) {
+            return Err(Refusal::Unsigned);
+        }
         // After the wait: nothing below waits, and a session is not kept open by a full queue.
         let relay = open.relay(self.height(), &self.reception.drain).await?;
         let signed = sign(open.header(), payload, &open.signing_key).ok_or(Refusal::Unsigned)?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use pocket_config::RelayerConfig;
 use pocket_devnet::{Actor, Devnet, DevnetConfig, Localnet};
-use pocket_keys::{KeySet, SigningKey};
+use pocket_keys::{LiveKeys, SigningKey};
 use pocket_metrics::Registry;
 use pocket_proto::pocket::session::SessionHeader;
 use pocket_query::{BlockFeed, ChainClient, FeedTiming, NodeConfig, RetryPolicy};
@@ -159,7 +159,7 @@ impl World {
             chain: chain.clone(),
             feed: feed.clone(),
             store: store.clone(),
-            keys: KeySet::from_iter(keys),
+            keys: LiveKeys::from_iter(keys),
             registry: registry.clone(),
             publisher: config.publisher,
         };
@@ -254,7 +254,7 @@ impl World {
             chain: self.chain.clone(),
             feed: self.feed.clone(),
             store: self.store.clone(),
-            keys: KeySet::from_iter([1, 2].map(|n| key(&format!("supplier{n}")))),
+            keys: LiveKeys::from_iter([1, 2].map(|n| key(&format!("supplier{n}")))),
             registry: Registry::new(),
             publisher: PublisherConfig::default(),
         };
@@ -262,6 +262,11 @@ impl World {
         let relayer = Relayer::start(&config, deps, self.stop.child_token()).await.unwrap();
         let url = format!("http://{}", relayer.local_addr());
         (relayer, url)
+    }
+
+    /// What the relayer can be told while it serves.
+    pub fn control(&self) -> pocket_relayer::RelayerControl {
+        self.relayer.as_ref().unwrap().control()
     }
 
     /// What Redis answers to a command.

@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use pocket_config::RelayerConfig;
 use pocket_devnet::Actor;
-use pocket_keys::{KeySet, SigningKey};
+use pocket_keys::{LiveKeys, SigningKey};
 use pocket_metrics::Registry;
 use pocket_query::{BlockFeed, ChainClient, NodeConfig};
 use pocket_relayer::{Deps, Relayer};
@@ -116,7 +116,7 @@ pub fn run() {
             chain,
             feed,
             store: Store::new(StoreConfig::at(config.redis.url.expose())).unwrap(),
-            keys: KeySet::from_iter([key]),
+            keys: LiveKeys::from_iter([key]),
             registry: Registry::new(),
             publisher: PublisherConfig::default(),
         };

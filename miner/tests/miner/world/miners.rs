@@ -74,7 +74,7 @@ impl World {
             chain,
             feed,
             store: Store::new(StoreConfig::at(format!("redis://127.0.0.1:{redis_port}"))).unwrap(),
-            keys,
+            keys: keys.into(),
             metrics: Metrics::register(&registry).unwrap(),
         };
         let settings = Settings {
@@ -131,6 +131,11 @@ impl RunningMiner {
     pub fn crash(self) {
         drop(self.miner);
         self.cancel.cancel();
+    }
+
+    /// What the miner can be told while it works.
+    pub fn control(&self) -> pocket_miner::MinerControl {
+        self.miner.control()
     }
 
     /// What it tells of itself.

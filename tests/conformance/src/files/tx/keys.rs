@@ -97,6 +97,7 @@ pub fn keyring(folder: &Path, case: &Value) -> Result<(), String> {
             .parse()
             .map_err(|error: pocket_keys::KeyringBackendError| error.to_string())?,
         folder: place.parent().ok_or("the keyring's folder has no parent")?.to_owned(),
+        service: text(case, "application_name")?.to_owned(),
         password: Some(text(case, "password")?.to_owned().into()),
         names: Vec::new(),
     };

@@ -72,7 +72,8 @@ pub struct MinerTotals {
     pub proofs: u64,
     /// Sessions that ended without what was due, since the start.
     pub failed: u64,
-    /// Settled claims since the start, in upokt, before caps and shares.
+    /// What settled claims paid to the suppliers and those they share with since the start, in upokt: their part of what the
+    /// claims were worth.
     pub earned_upokt: u64,
 }
 

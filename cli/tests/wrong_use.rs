@@ -225,7 +225,7 @@ fn missing_redis_and_chain_are_waited_for() {
         &folder.path("relayer.yaml"),
         &[
             "Redis does not answer yet",
-            "the node does not answer yet",
+            "no chain node answers yet",
             "serving relays",
         ],
     );

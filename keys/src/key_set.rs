@@ -157,6 +157,7 @@ impl KeySet {
 /// Writes over what those who were called before have left on the stack: keys pass through it in pieces that no drop
 /// can wipe, wherever a value is moved.
 #[inline(never)]
+#[expect(clippy::large_stack_arrays, reason = "it is the stack that is written over")]
 fn wipe_stack() {
     let mut left = [0u8; STACK_BYTES];
     left.zeroize();

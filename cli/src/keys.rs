@@ -164,5 +164,5 @@ fn tell_skipped(loaded: &Loaded) {
 /// One a line.
 fn reasons(loaded: &Loaded) -> String {
     let all = loaded.errors.iter().chain(&loaded.skipped);
-    all.map(|reason| format!("\n  {reason}")).collect()
+    all.fold(String::new(), |told, reason| told + "\n  " + &reason.to_string())
 }

@@ -145,7 +145,7 @@ fn node_config(config: &PocketNodeConfig) -> NodeConfig {
         query_timeout: config.query_timeout,
         chain_id: config.chain_id.clone(),
         ..NodeConfig::several(
-            config.query_node_rpc_urls.iter().map(|url| url.as_str()),
+            config.query_node_rpc_urls.iter().map(url::Url::as_str),
             config.query_node_grpc_urls.iter().map(String::as_str),
         )
     }

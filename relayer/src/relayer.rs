@@ -135,6 +135,20 @@ impl RunningRelayer {
     }
 }
 
+/// The registry and the service factors, if Redis has them soon.
+async fn read_what_miners_tell(gate: &SupplierGate, meter: Option<&Meter>) {
+    if tokio::time::timeout(FIRST_REGISTRY_READ, gate.refresh()).await.is_err() {
+        tracing::warn!("supplier registry not read yet: suppliers with loaded keys are served");
+    }
+    if let Some(meter) = meter
+        && tokio::time::timeout(FIRST_REGISTRY_READ, meter.read_factors())
+            .await
+            .is_err()
+    {
+        tracing::warn!("service factors not read yet: applications are limited by their stake alone");
+    }
+}
+
 impl Relayer {
     /// Starts serving. Chain, Redis and backends may be away: their absence shows in the answers.
     pub async fn start(
@@ -171,16 +185,7 @@ impl Relayer {
             end_publisher.clone(),
         );
         let gate = SupplierGate::new(deps.store.clone(), deps.keys.clone());
-        if tokio::time::timeout(FIRST_REGISTRY_READ, gate.refresh()).await.is_err() {
-            tracing::warn!("supplier registry not read yet: suppliers with loaded keys are served");
-        }
-        if let Some(meter) = &meter
-            && tokio::time::timeout(FIRST_REGISTRY_READ, meter.read_factors())
-                .await
-                .is_err()
-        {
-            tracing::warn!("service factors not read yet: applications are limited by their stake alone");
-        }
+        read_what_miners_tell(&gate, meter.as_deref()).await;
         let give_up = CancellationToken::new();
         let pipeline = Arc::new(Pipeline {
             reception: Reception {

@@ -111,10 +111,12 @@ impl<H: Half> Reloader<H> {
             let reason = tokio::select! {
                 () = cancel.cancelled() => return,
                 Some(()) = self.source.hangups.recv() => "SIGHUP",
-                _ = look.tick(), if follows_files => match self.with_files(Watched::have_changed).await {
-                    true => "a file changed",
-                    false => continue,
-                },
+                _ = look.tick(), if follows_files => {
+                    if !self.with_files(Watched::have_changed).await {
+                        continue;
+                    }
+                    "a file changed"
+                }
             };
             self.reload(reason).await;
         }
@@ -205,6 +207,6 @@ impl<H: Half> Reloader<H> {
         let level = parts::log_level(H::logging(&config));
         LogControl::check(&level)?;
         let keys = self.key_source.load_all(H::keys(&config), &self.series).await?;
-        Ok(Found { keys, config, level })
+        Ok(Found { config, keys, level })
     }
 }

@@ -102,7 +102,7 @@ manifests: ## Write the plain Kubernetes manifests anew from the chart (needs Go
 
 .PHONY: kubernetes
 kubernetes: ## Check chart, manifests and Tiltfile (needs Go 1.26)
-	cd tests/kubernetes && go vet ./... && go test ./...
+	cd tests/kubernetes && go vet ./... && go test -count=1 ./...
 
 .PHONY: load
 load: redis-server ## Hold ten thousand idle WebSockets open and report a relayer's memory (needs 20,000 open files)
